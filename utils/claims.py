@@ -40,7 +40,9 @@ def seed(default: int = 0) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"COURSE_SEED must be a whole number, not {text!r}; unset it to use {default}.") from None
+        raise ValueError(
+            f"COURSE_SEED must be a whole number, not {text!r}; unset it to use {default}."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Ledger:
 
     def __init__(self, notebook: str):
         if not re.fullmatch(r"\d\d", notebook):
-            raise ValueError(f"a ledger is named by the notebook's two digits, as in Ledger('02'), not {notebook!r}.")
+            raise ValueError(
+                f"a ledger is named by the notebook's two digits, as in Ledger('02'), not {notebook!r}."
+            )
         self.notebook = notebook
         self.claims: dict[str, Claim] = {}
 
@@ -89,10 +93,16 @@ class Ledger:
         varies: what another seed changes: "pretraining", "fine-tuning", "evaluation sample" or "nothing" (exact).
         n: number of seeds or items behind the value. record: name of the shipped record it rests on, if it is not live.
         """
-        if not identifier.startswith(self.notebook + ".") or not re.fullmatch(r"\d\d\.[a-z0-9_]+", identifier):
-            raise ValueError(f"a claim of this notebook is named like '{self.notebook}.gap', not {identifier!r}.")
+        if not identifier.startswith(self.notebook + ".") or not re.fullmatch(
+            r"\d\d\.[a-z0-9_]+", identifier
+        ):
+            raise ValueError(
+                f"a claim of this notebook is named like '{self.notebook}.gap', not {identifier!r}."
+            )
         if varies not in VARIES:
-            raise ValueError(f"claim {identifier}: varies must be one of {', '.join(VARIES)}; it is {varies!r}.")
+            raise ValueError(
+                f"claim {identifier}: varies must be one of {', '.join(VARIES)}; it is {varies!r}."
+            )
         value = float(value)
         interval = _interval(identifier, value, interval)
         claim = Claim(
@@ -107,13 +117,17 @@ class Ledger:
         rows = list(self.claims.values())
         target = os.environ.get("COURSE_CLAIMS")
         if target:
-            lines = [json.dumps({"notebook": self.notebook, "seed": seed(), **asdict(row)}) + "\n" for row in rows]
+            lines = [
+                json.dumps({"notebook": self.notebook, "seed": seed(), **asdict(row)}) + "\n" for row in rows
+            ]
             with Path(target).open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
         return Table(rows)
 
 
-def satisfies(value: float, bound: str, interval: tuple[float, float] | None = None, strict: bool = False) -> bool:
+def satisfies(
+    value: float, bound: str, interval: tuple[float, float] | None = None, strict: bool = False
+) -> bool:
     """Does the value (or with `strict` the whole interval) satisfy the bound? Raises ValueError for a bound it cannot read.
 
     "excludes x" is always about the interval. A value that is not a number satisfies nothing.
@@ -135,7 +149,9 @@ def satisfies(value: float, bound: str, interval: tuple[float, float] | None = N
         if interval is None:
             raise ValueError(f"the bound {bound!r} is about an interval, but none was given.")
         return not math.isnan(value) and not interval[0] <= float(match[1]) <= interval[1]
-    raise ValueError(f"cannot read the bound {bound!r}; write '<= 0.05', '>= 0.9', 'in [0.4, 0.6]' or 'excludes 0'.")
+    raise ValueError(
+        f"cannot read the bound {bound!r}; write '<= 0.05', '>= 0.9', 'in [0.4, 0.6]' or 'excludes 0'."
+    )
 
 
 class Table:
@@ -145,7 +161,10 @@ class Table:
         self.claims = claims
 
     def __repr__(self) -> str:
-        lines = [f"{'holds' if c.holds else 'FAILS'}  {c.identifier}: {c.sentence}  [{_measured(c)}; {c.bound}]" for c in self.claims]
+        lines = [
+            f"{'holds' if c.holds else 'FAILS'}  {c.identifier}: {c.sentence}  [{_measured(c)}; {c.bound}]"
+            for c in self.claims
+        ]
         return "\n".join(lines) or "no claims"
 
     def _repr_html_(self) -> str:
@@ -153,16 +172,21 @@ class Table:
             f'<th style="text-align: left">{name}</th>'
             for name in ("claim", "", "measured", "bound", "holds", "another seed changes")
         )
-        rows = "".join(
-            f"<tr>{''.join(_cell(text) for text in _row(claim))}</tr>" for claim in self.claims
-        )
+        rows = "".join(f"<tr>{''.join(_cell(text) for text in _row(claim))}</tr>" for claim in self.claims)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(claim: Claim) -> tuple[str, ...]:
     bound = claim.bound + (" (whole interval)" if claim.strict else "")
     varies = claim.varies + (f" (shipped record {claim.record})" if claim.record else "")
-    return claim.identifier, claim.sentence, _measured(claim), bound, "✓ yes" if claim.holds else "✗ no", varies
+    return (
+        claim.identifier,
+        claim.sentence,
+        _measured(claim),
+        bound,
+        "✓ yes" if claim.holds else "✗ no",
+        varies,
+    )
 
 
 def _cell(text: str) -> str:
@@ -176,7 +200,9 @@ def _measured(claim: Claim) -> str:
     return text + (f", n = {claim.n}" if claim.n else "")
 
 
-def _interval(identifier: str, value: float, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+def _interval(
+    identifier: str, value: float, interval: tuple[float, float] | None
+) -> tuple[float, float] | None:
     if interval is None:
         return None
     low, high = (float(end) for end in interval)
@@ -188,8 +214,12 @@ def _interval(identifier: str, value: float, interval: tuple[float, float] | Non
 def _filled(identifier: str, sentence: str, value: float, interval: tuple[float, float] | None) -> str:
     low, high = interval or (math.nan, math.nan)
     if interval is None and re.search(r"\{(low|high)", sentence):
-        raise ValueError(f"claim {identifier}: the sentence names {{low}} or {{high}}, but no interval was given.")
+        raise ValueError(
+            f"claim {identifier}: the sentence names {{low}} or {{high}}, but no interval was given."
+        )
     try:
         return sentence.format(value=value, low=low, high=high)
     except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"claim {identifier}: the sentence cannot be filled in ({error!r}); use {{value}}, {{low}}, {{high}}.") from None
+        raise ValueError(
+            f"claim {identifier}: the sentence cannot be filled in ({error!r}); use {{value}}, {{low}}, {{high}}."
+        ) from None

@@ -131,7 +131,9 @@ def call(function: Any, *inputs: Any, changes_allowed: bool = False, **named: An
     `changes_allowed`) changes its inputs in place. Models, tokenizers and generators are passed as they are.
     """
     if not callable(function):
-        raise Refused(f"a function is asked for, but the answer is {type(function).__name__} {_clip(repr(function), 80)}.")
+        raise Refused(
+            f"a function is asked for, but the answer is {type(function).__name__} {_clip(repr(function), 80)}."
+        )
     name = getattr(function, "__name__", "your function")
     given, given_named = _copied(inputs), _copied(named)
     try:
@@ -143,9 +145,13 @@ def call(function: Any, *inputs: Any, changes_allowed: bool = False, **named: An
     except Exception as error:
         raise Refused(f"{name} raised {describe(error)}, when called with {_shown(inputs, named)}.") from None
     if result is None or result is Ellipsis:
-        raise NotAttempted(f"{name} returns {'None' if result is None else '...'}; if you have written it, is a return missing?")
+        raise NotAttempted(
+            f"{name} returns {'None' if result is None else '...'}; if you have written it, is a return missing?"
+        )
     if not changes_allowed and not (_equal(inputs, given) and _equal(named, given_named)):
-        raise Refused(f"{name} changes its input in place; work on a copy (clone() or copy()), the caller still needs it.")
+        raise Refused(
+            f"{name} changes its input in place; work on a copy (clone() or copy()), the caller still needs it."
+        )
     return result
 
 

@@ -116,10 +116,13 @@ def expect_distribution(
     value = {key: float(as_array(p, f"the probability of {key!r}")) for key, p in got.items()}
     unknown = [key for key in value if key not in expected and abs(value[key]) > tolerance]
     if not any(key in expected for key in value):
-        raise Refused(f"{name} has none of the expected outcomes; its keys should look like {_first(expected)}.")
+        raise Refused(
+            f"{name} has none of the expected outcomes; its keys should look like {_first(expected)}."
+        )
     keys = list(expected)
     distance = max(
-        [abs(value.get(key, 0.0) - float(expected[key])) for key in keys] + [abs(value[key]) for key in unknown]
+        [abs(value.get(key, 0.0) - float(expected[key])) for key in keys]
+        + [abs(value[key]) for key in unknown]
     )
     if distance <= tolerance:
         return value
@@ -180,7 +183,12 @@ def expect_items(
 
 
 def expect_table(
-    got: Any, expected: Any, *, tolerance: float = 1e-6, name: str = "your table", mistakes: Sequence[Mistake] = ()
+    got: Any,
+    expected: Any,
+    *,
+    tolerance: float = 1e-6,
+    name: str = "your table",
+    mistakes: Sequence[Mistake] = (),
 ) -> None:
     """Compare pandas tables: columns (any order), number of rows, then column by column."""
     if not hasattr(got, "columns"):
@@ -195,8 +203,12 @@ def expect_table(
     for column in expected.columns:
         try:
             if np.issubdtype(expected[column].dtype, np.number):
-                expect_array(got[column].to_numpy(), expected[column].to_numpy(), tolerance=tolerance,
-                             name=f"column {column!r} of {name}")
+                expect_array(
+                    got[column].to_numpy(),
+                    expected[column].to_numpy(),
+                    tolerance=tolerance,
+                    name=f"column {column!r} of {name}",
+                )
             else:
                 expect_items(list(got[column]), list(expected[column]), name=f"column {column!r} of {name}")
         except Refused:
@@ -228,7 +240,9 @@ def _accepts(verdict: Callable, implementation: Callable) -> bool:
     except AssertionError:
         return False
     if outcome is None:
-        raise NotAttempted("your test returned None; return True for a sound implementation and False for a faulty one.")
+        raise NotAttempted(
+            "your test returned None; return True for a sound implementation and False for a faulty one."
+        )
     return bool(outcome)
 
 
@@ -250,7 +264,9 @@ def _fits(value: Any, wrong: Any, tolerance: float) -> bool:
     if isinstance(wrong, Mapping):
         if not isinstance(value, Mapping):
             return False
-        return all(abs(float(value.get(k, 0.0)) - float(wrong.get(k, 0.0))) <= tolerance for k in {*wrong, *value})
+        return all(
+            abs(float(value.get(k, 0.0)) - float(wrong.get(k, 0.0))) <= tolerance for k in {*wrong, *value}
+        )
     try:
         return _near(as_array(value, ""), as_array(wrong, ""), tolerance)
     except Refused:
@@ -266,7 +282,9 @@ def _near(value: np.ndarray, wrong: np.ndarray, tolerance: float) -> bool:
 def as_array(value: Any, name: str) -> np.ndarray:
     """Any number, list, numpy array or torch tensor as a float64 array; refuses what is not numeric."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu().double().numpy() if not value.is_complex() else value.detach().cpu().numpy()
+        value = (
+            value.detach().cpu().double().numpy() if not value.is_complex() else value.detach().cpu().numpy()
+        )
     elif isinstance(value, (list, tuple)) and any(hasattr(item, "detach") for item in value):
         value = [as_array(item, name) for item in value]
     if isinstance(value, (str, bytes, Mapping, set)) or callable(value):

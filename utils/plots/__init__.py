@@ -52,15 +52,38 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 def use_house_style() -> None:
     """Set matplotlib's defaults for the notebook: sizes, palette with line styles and markers, light grid."""
-    cycle = cycler(color=PALETTE) + cycler(linestyle=LINESTYLES) + cycler(marker=MARKERS) + cycler(markevery=[0.12] * 5)
+    cycle = (
+        cycler(color=PALETTE)
+        + cycler(linestyle=LINESTYLES)
+        + cycler(marker=MARKERS)
+        + cycler(markevery=[0.12] * 5)
+    )
     mpl.rcParams.update(
         {
-            "figure.figsize": (6.4, 3.6), "figure.dpi": DPI, "savefig.dpi": DPI, "figure.constrained_layout.use": True,
-            "figure.facecolor": "white", "font.size": 10, "font.family": "DejaVu Sans", "axes.titlesize": 11,
-            "axes.titlelocation": "left", "axes.labelsize": 10, "axes.prop_cycle": cycle, "axes.spines.top": False,
-            "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#dddddd",
-            "grid.linewidth": 0.6, "lines.linewidth": 1.8, "lines.markersize": 5, "legend.frameon": False,
-            "legend.fontsize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9, "image.cmap": "cividis",
+            "figure.figsize": (6.4, 3.6),
+            "figure.dpi": DPI,
+            "savefig.dpi": DPI,
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "font.size": 10,
+            "font.family": "DejaVu Sans",
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "axes.labelsize": 10,
+            "axes.prop_cycle": cycle,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#dddddd",
+            "grid.linewidth": 0.6,
+            "lines.linewidth": 1.8,
+            "lines.markersize": 5,
+            "legend.frameon": False,
+            "legend.fontsize": 9,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "image.cmap": "cividis",
         }  # fmt: skip
     )
 
@@ -101,10 +124,14 @@ def png(figure: Figure) -> bytes:
     figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
     raw.seek(0)
     small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        small, format="png", optimize=True
+    )
     picture = small.getvalue()
     if len(picture) > LARGEST_PNG:
-        raise ValueError(f"the figure takes {len(picture) // 1000} kB; keep it below {LARGEST_PNG // 1000} kB (fewer points, smaller size).")
+        raise ValueError(
+            f"the figure takes {len(picture) // 1000} kB; keep it below {LARGEST_PNG // 1000} kB (fewer points, smaller size)."
+        )
     return picture
 
 
@@ -112,28 +139,70 @@ def truth_line(ax: Axes, value: float, label: str, *, vertical: bool = False) ->
     """Draw known truth as a dashed black line with its label written on it."""
     if vertical:
         ax.axvline(value, color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="", zorder=3)
-        ax.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(4, -2), textcoords="offset points",
-                    va="top", ha="left", fontsize=9, color=TRUTH)
+        ax.annotate(
+            label,
+            (value, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -2),
+            textcoords="offset points",
+            va="top",
+            ha="left",
+            fontsize=9,
+            color=TRUTH,
+        )
     else:
         ax.axhline(value, color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="", zorder=3)
-        ax.annotate(label, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3), textcoords="offset points",
-                    va="bottom", ha="right", fontsize=9, color=TRUTH)
+        ax.annotate(
+            label,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 3),
+            textcoords="offset points",
+            va="bottom",
+            ha="right",
+            fontsize=9,
+            color=TRUTH,
+        )
 
 
 def truth_marker(ax: Axes, x: Sequence[float], y: Sequence[float], label: str = "truth") -> None:
     """Draw known truth as hollow black circles."""
-    ax.plot(x, y, linestyle="", marker="o", markerfacecolor="none", markeredgecolor=TRUTH, markeredgewidth=1.4,
-            markersize=8, markevery=None, zorder=4, label=label)
+    ax.plot(
+        x,
+        y,
+        linestyle="",
+        marker="o",
+        markerfacecolor="none",
+        markeredgecolor=TRUTH,
+        markeredgewidth=1.4,
+        markersize=8,
+        markevery=None,
+        zorder=4,
+        label=label,
+    )
 
 
-def interval_band(ax: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], *, color: str = PALETTE[0]) -> None:
+def interval_band(
+    ax: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], *, color: str = PALETTE[0]
+) -> None:
     """Shade the interval between `low` and `high` in a pale tint of `color`."""
-    ax.fill_between(np.asarray(x, float), np.asarray(low, float), np.asarray(high, float), color=color, alpha=0.2, linewidth=0)
+    ax.fill_between(
+        np.asarray(x, float),
+        np.asarray(low, float),
+        np.asarray(high, float),
+        color=color,
+        alpha=0.2,
+        linewidth=0,
+    )
 
 
-def direct_label(ax: Axes, x: float, y: float, label: str, *, color: str = TRUTH, dx: float = 4, dy: float = 0) -> None:
+def direct_label(
+    ax: Axes, x: float, y: float, label: str, *, color: str = TRUTH, dx: float = 4, dy: float = 0
+) -> None:
     """Write a label beside a point (offset in points), instead of a legend."""
-    ax.annotate(label, (x, y), xytext=(dx, dy), textcoords="offset points", va="center", fontsize=9, color=color)
+    ax.annotate(
+        label, (x, y), xytext=(dx, dy), textcoords="offset points", va="center", fontsize=9, color=color
+    )
 
 
 def _caption_html(caption: str) -> str:

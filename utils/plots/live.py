@@ -40,7 +40,9 @@ class LiveCurve:
         xmax: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
-        self.floors = dict(floor) if isinstance(floor, Mapping) else ({} if floor is None else {"loss": float(floor)})
+        self.floors = (
+            dict(floor) if isinstance(floor, Mapping) else ({} if floor is None else {"loss": float(floor)})
+        )
         self.xlabel, self.ylabel, self.floor_label, self.xmax = xlabel, ylabel, floor_label, xmax
         self.series: dict[str, list[tuple[float, float]]] = {}
         self.draws, self.seconds_drawing = 0, 0.0
@@ -120,7 +122,9 @@ class LiveCurve:
         parts = [_frame(self.xlabel, self.ylabel)]
         for tick in _ticks(low, high):
             x, y = place(0, tick).split(",")
-            parts.append(f'<path d="M{x} {y}H{WIDTH - RIGHT}" stroke="#ddd"/><text x="{LEFT - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+            parts.append(
+                f'<path d="M{x} {y}H{WIDTH - RIGHT}" stroke="#ddd"/><text x="{LEFT - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+            )
         for tick in _ticks(0, last):
             x = place(tick, low).split(",")[0]
             parts.append(f'<text x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
@@ -135,10 +139,14 @@ class LiveCurve:
             drawn = points[:: max(1, len(points) // POINTS_DRAWN)] + points[-1:]
             line = " ".join(place(x, y) for x, y in drawn if math.isfinite(y))
             colour, dash = (("#0072B2", "none"), ("#D55E00", "7 3"), ("#56B4E9", "2 3"))[index % 3]
-            parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>')
+            parts.append(
+                f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>'
+            )
             x, y = place(*points[-1]).split(",") if math.isfinite(points[-1][1]) else (LEFT, TOP)
             label = f"{points[-1][1]:.3f}" if len(self.series) == 1 else f"{name} {points[-1][1]:.3f}"
-            parts.append(f'<text x="{x}" y="{float(y) - 8:.1f}" text-anchor="end" font-weight="bold" fill="{colour}">{html.escape(label)}</text>')
+            parts.append(
+                f'<text x="{x}" y="{float(y) - 8:.1f}" text-anchor="end" font-weight="bold" fill="{colour}">{html.escape(label)}</text>'
+            )
         return "".join(parts) + "</svg>"
 
 

@@ -27,7 +27,9 @@ def text_heatmap(
     """
     values = np.asarray([float(score) for score in scores])
     if len(tokens) != len(values) or not len(values):
-        raise ValueError(f"one score per token is needed, but there are {len(tokens)} tokens and {len(values)} scores.")
+        raise ValueError(
+            f"one score per token is needed, but there are {len(tokens)} tokens and {len(values)} scores."
+        )
     low, high = limits or _limits(values)
     colours = mpl.colormaps["PuOr_r" if low < 0 else "Blues"]
     scale = mpl.colors.Normalize(low, high)
@@ -40,10 +42,24 @@ def text_heatmap(
         ax.set(xlim=(0, max(widths.sum(), 7.0 * per_line)), ylim=(0, 1))
         left = np.concatenate([[0.0], np.cumsum(widths)[:-1]])
         for token, value, x, width in zip(tokens[part], values[part], left, widths):
-            colour = colours(0.1 + 0.8 * float(np.clip(scale(value), 0, 1)) if low < 0 else 0.75 * float(np.clip(scale(value), 0, 1)))
+            colour = colours(
+                0.1 + 0.8 * float(np.clip(scale(value), 0, 1))
+                if low < 0
+                else 0.75 * float(np.clip(scale(value), 0, 1))
+            )
             ax.add_patch(mpl.patches.Rectangle((x, 0.42), width * 0.96, 0.56, color=colour, linewidth=0))
             ink = "white" if _luminance(colour) < 0.35 else "black"
-            ax.text(x + width * 0.48, 0.7, token, ha="center", va="center", color=ink, fontsize=10, family="monospace", parse_math=False)
+            ax.text(
+                x + width * 0.48,
+                0.7,
+                token,
+                ha="center",
+                va="center",
+                color=ink,
+                fontsize=10,
+                family="monospace",
+                parse_math=False,
+            )
             ax.text(x + width * 0.48, 0.2, format.format(value), ha="center", va="center", fontsize=8)
     figure.suptitle(label, x=0.01, ha="left", fontsize=10)
     return figure
