@@ -200,7 +200,7 @@ def sentence_pairs(documents: Sequence[Any], seed: int, kind: str = "nsp") -> li
 
 def pair_indices(document_lengths: Tensor, generator: torch.Generator,
                  kind: str = "nsp") -> tuple[Tensor, Tensor, Tensor]:
-    """:func:`sentence_pairs` on sentence numbers, counted through all documents. Three tensors of (pairs,)."""
+    """:func:`sentence_pairs` on sentence numbers, counted through all documents: 3 tensors of (pairs,)."""
     if kind not in ("nsp", "sop", "plain"):
         raise ValueError(f"kind={kind!r} is unknown; use 'nsp' (next sentence), 'sop' (order) or 'plain'.")
     total = int(document_lengths.sum())
