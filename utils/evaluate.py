@@ -1,0 +1,152 @@
+"""How far a model is from the floor: its answers against the world's exact ones, on the same questions.
+
+The distance is the mean KL(p || q), p the exact distribution and q the model's, over the positions of
+an exam (`World.exam`). It is paired, so its standard error is far smaller than that of a difference
+between a measured loss and a floor. loss = floor + distance, up to the luck of the sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.corpus import IS_NEXT
+from utils.world import Exam, World, exams
+from utils.world.oracle import MASK
+
+TEXTS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A model's distance to a floor. All in nats; each standard error is clustered by document.
+
+    kl, kl_error: mean KL(exact || model) and its standard error; loss: the model's mean loss;
+    floor: the exact answers' mean loss on the same questions; count: questions.
+    """
+
+    kl: float
+    kl_error: float
+    loss: float
+    floor: float
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.kl:.3f} ± {self.kl_error:.3f} nats above the floor ({self.count} questions)"
+
+
+@torch.no_grad()
+def answers(model: Any, tokenizer: Any, exam: Exam) -> tuple[np.ndarray, np.ndarray]:
+    """The model's log probabilities for an exam: words (asked, tokenizer's vocabulary), IsNext (texts,).
+
+    The rows follow exam.asked; IsNext is nan for single sentences and for models without that head.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for text, shown in enumerate(exam.shown):
+        groups.setdefault(tuple(len(s) for s in shown), []).append(text)
+    rows_of_text: dict[int, list[int]] = {}
+    for row, text in enumerate(exam.asked[:, 0]):
+        rows_of_text.setdefault(int(text), []).append(row)
+    words = np.full((len(exam.asked), len(tokenizer)), np.nan, dtype=np.float32)
+    is_next = np.full(len(exam.shown), np.nan)
+    was_training = model.training
+    model.eval()
+    for members in groups.values():
+        for start in range(0, len(members), TEXTS_AT_A_TIME):
+            texts = members[start : start + TEXTS_AT_A_TIME]
+            output = model(**inputs(exam, texts, tokenizer, model))
+            logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+            rows = [row for text in texts for row in rows_of_text.get(text, [])]
+            batch = {text: i for i, text in enumerate(texts)}
+            if rows:
+                asked = exam.asked[rows]
+                place = np.array([_column(exam, *question) for question in asked])
+                picked = logits[[batch[int(t)] for t in asked[:, 0]], place]
+                words[rows] = torch.log_softmax(picked.float(), -1).cpu().numpy()
+            if "seq_relationship_logits" in output and len(exam.shown[texts[0]]) == 2:
+                relation = torch.log_softmax(output["seq_relationship_logits"].float(), -1)
+                is_next[texts] = relation[:, IS_NEXT].cpu().numpy()
+    model.train(was_training)
+    return words, is_next
+
+
+def inputs(exam: Exam, texts: list[int], tokenizer: Any, model: Any) -> dict[str, torch.Tensor]:
+    """Equally long texts of an exam as a model's input: input_ids (batch, sequence) and, for BERT, token_type_ids."""
+    first_word = len(tokenizer) - _vocabulary_size(exam)  # the special tokens come before the words
+    rows, kinds = [], []
+    for text in texts:
+        row, kind = [tokenizer.cls_token_id], [0]
+        for i, shown in enumerate(exam.shown[text]):
+            row += [tokenizer.mask_token_id if w == MASK else int(w) + first_word for w in shown] + [tokenizer.sep_token_id]
+            kind += [i] * (len(shown) + 1)
+        rows.append(row)
+        kinds.append(kind)
+    device = next(model.parameters()).device
+    batch = {"input_ids": torch.tensor(rows, device=device)}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        batch["token_type_ids"] = torch.tensor(kinds, device=device)
+    return batch
+
+
+def gap(model: Any, tokenizer: Any, exam: Exam) -> tuple[Gap, Gap | None]:
+    """Distance to the MLM floor and, where the model has that head, to the NSP floor."""
+    words, is_next = answers(model, tokenizer, exam)
+    first_word = len(tokenizer) - _vocabulary_size(exam)
+    mlm = _gap(exam.answers, words[:, first_word:], exam.target, exam.document[exam.asked[:, 0]])
+    pairs = np.flatnonzero(~np.isnan(is_next))
+    if len(pairs) == 0:
+        return mlm, None
+    exact = np.stack([exam.next_answer[pairs], 1 - exam.next_answer[pairs]], axis=1)
+    log_q = np.stack([is_next[pairs], np.log1p(-np.exp(np.minimum(is_next[pairs], -1e-12)))], axis=1)
+    target = np.array([0 if exam.is_next[i] else 1 for i in pairs])
+    return mlm, _gap(exact, log_q, target, exam.document[pairs])
+
+
+@torch.no_grad()
+def causal_gap(model: Any, tokenizer: Any, world: World, documents: int = 200, seed: int = 1) -> Gap:
+    """Distance of a left-to-right model to the causal floor, per word of two sentences in a row."""
+    first_word = len(tokenizer) - len(world.vocabulary)
+    groups: dict[tuple[int, int], list[tuple[int, np.ndarray, np.ndarray]]] = {}
+    for d, story in enumerate(world.documents(documents, seed)):
+        ids = [np.array([world.word_ids[w] for w in s.split()]) for s in story.sentences]
+        for first, second in zip(ids, ids[1:], strict=False):
+            groups.setdefault((len(first), len(second)), []).append((d, first, second))
+    exact, log_q, target, cluster = [], [], [], []
+    was_training = model.training
+    model.eval()
+    for (length, _), members in groups.items():
+        for start in range(0, len(members), exams.ROWS_AT_A_TIME):
+            texts = members[start : start + exams.ROWS_AT_A_TIME]
+            first, second = (np.stack([text[i] for text in texts]) for i in (1, 2))
+            written = np.concatenate([first, second], axis=1)
+            exact.append(exams.causal_distributions(world.oracle, first, second).reshape(-1, len(world.vocabulary)))
+            edge = np.full((len(texts), 1), tokenizer.sep_token_id - first_word)
+            tokens = np.concatenate([edge * 0 + tokenizer.cls_token_id - first_word, first, edge, second, edge], axis=1)
+            logits = model(input_ids=torch.from_numpy(tokens + first_word)).logits
+            before = np.r_[np.arange(length), np.arange(length, written.shape[1]) + 1]  # each word is read off the token before it
+            q = torch.log_softmax(logits[:, before].float(), -1)[..., first_word:]
+            log_q.append(q.reshape(-1, len(world.vocabulary)).numpy())
+            target.append(written.ravel())
+            cluster.append(np.repeat([text[0] for text in texts], written.shape[1]))
+    model.train(was_training)
+    return _gap(*(np.concatenate(part) for part in (exact, log_q, target, cluster)))
+
+
+def _gap(exact: np.ndarray, log_q: np.ndarray, target: np.ndarray, cluster: np.ndarray) -> Gap:
+    log_p = np.log(np.where(exact > 0, exact, 1.0))
+    kl = (exact * (log_p - log_q)).sum(1)
+    rows = np.arange(len(target))
+    mean, error = exams.clustered_mean(kl, cluster)
+    return Gap(mean, error, float(-log_q[rows, target].mean()), float(-log_p[rows, target].mean()), len(target))
+
+
+def _column(exam: Exam, text: int, sentence: int, position: int) -> int:
+    """Where a word of an exam stands in the model's input: after [CLS], and after the first sentence's [SEP]."""
+    return int(position) + 1 + (len(exam.shown[text][0]) + 1 if sentence else 0)
+
+
+def _vocabulary_size(exam: Exam) -> int:
+    return exam.answers.shape[1]
