@@ -135,7 +135,8 @@ def test_pairs_equal_enumeration(toy, tables, relation, corruption):
         written = np.array(a + b)
         shown = np.where(rng.random(len(written)) < 0.3, MASK, written)
         if corruption is not None:  # some of the words shown are wrong
-            shown = np.where((rng.random(len(written)) < 0.2) & (shown != MASK), rng.integers(size, size=len(written)), shown)
+            wrong = (rng.random(len(written)) < 0.2) & (shown != MASK)
+            shown = np.where(wrong, rng.integers(size, size=len(written)), shown)
         query = np.ones(len(written), dtype=bool) if corruption is not None else shown == MASK
         first, second = shown[None, : len(a)], shown[None, len(a) :]
         solution = exams.solve(toy.oracle, first, second, query[None, : len(a)], query[None, len(a) :],
@@ -162,7 +163,8 @@ def test_single_sentences_equal_enumeration(toy, tables):
         text = " ".join(toy.vocabulary[w] for w in sentence)
         assert toy.log_probability(text) == pytest.approx(np.log(p), rel=1e-10)
     answer = toy.masked_distribution("[MASK] was calm .")
-    same = {s: p for (s, _), p in tables["single"].items() if len(s) == 4 and [toy.vocabulary[w] for w in s[1:]] == ["was", "calm", "."]}
+    rest = tuple(toy.word_ids[w] for w in ("was", "calm", "."))
+    same = {s: p for (s, _), p in tables["single"].items() if s[1:] == rest}
     for s, p in same.items():
         assert answer[toy.vocabulary[s[0]]] == pytest.approx(p / sum(same.values()), rel=1e-10)
 
@@ -286,7 +288,8 @@ def test_labels():
             for p, sense in document.senses(i).items():
                 seen["senses"].add((tokens[p], sense))
             for p in document.mentions(i)["protagonist"]:
-                assert tokens[p] in ("he", "she", "his", "her", "him", document.latents["name"], document.latents["occupation"])
+                names = (document.latents["name"], document.latents["occupation"])
+                assert tokens[p] in ("he", "she", "his", "her", "him", *names)
     assert seen["entities"] == {"O", "B-PER", "B-LOC", "B-ORG"}
     assert seen["relations"] == {"lives_in", "works_for", "located_in", "friend_of"}
     assert seen["translated"] > 100 and len(seen["senses"]) == 18

@@ -80,7 +80,8 @@ def inputs(exam: Exam, texts: list[int], tokenizer: Any, model: Any) -> dict[str
     for text in texts:
         row, kind = [tokenizer.cls_token_id], [0]
         for i, shown in enumerate(exam.shown[text]):
-            row += [tokenizer.mask_token_id if w == MASK else int(w) + first_word for w in shown] + [tokenizer.sep_token_id]
+            row += [tokenizer.mask_token_id if w == MASK else int(w) + first_word for w in shown]
+            row += [tokenizer.sep_token_id]
             kind += [i] * (len(shown) + 1)
         rows.append(row)
         kinds.append(kind)
@@ -123,10 +124,11 @@ def causal_gap(model: Any, tokenizer: Any, world: World, documents: int = 200, s
             first, second = (np.stack([text[i] for text in texts]) for i in (1, 2))
             written = np.concatenate([first, second], axis=1)
             exact.append(exams.causal_distributions(world.oracle, first, second).reshape(-1, len(world.vocabulary)))
-            edge = np.full((len(texts), 1), tokenizer.sep_token_id - first_word)
-            tokens = np.concatenate([edge * 0 + tokenizer.cls_token_id - first_word, first, edge, second, edge], axis=1)
-            logits = model(input_ids=torch.from_numpy(tokens + first_word)).logits
-            before = np.r_[np.arange(length), np.arange(length, written.shape[1]) + 1]  # each word is read off the token before it
+            start, separator = (np.full((len(texts), 1), i) for i in (tokenizer.cls_token_id, tokenizer.sep_token_id))
+            tokens = np.concatenate([start, first + first_word, separator, second + first_word, separator], axis=1)
+            logits = model(input_ids=torch.from_numpy(tokens)).logits
+            # each word is read off the token before it; the first word of the second sentence off the separator
+            before = np.r_[np.arange(length), np.arange(length, written.shape[1]) + 1]
             q = torch.log_softmax(logits[:, before].float(), -1)[..., first_word:]
             log_q.append(q.reshape(-1, len(world.vocabulary)).numpy())
             target.append(written.ravel())

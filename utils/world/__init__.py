@@ -33,7 +33,12 @@ class World:
     """
 
     def __init__(
-        self, size: str = "small", pronoun_dose: float = 1.0, valence_dose: float = 1.0, *, grammar: Grammar | None = None
+        self,
+        size: str = "small",
+        pronoun_dose: float = 1.0,
+        valence_dose: float = 1.0,
+        *,
+        grammar: Grammar | None = None,
     ) -> None:
         self.size, self.pronoun_dose, self.valence_dose = size, float(pronoun_dose), float(valence_dose)
         self.grammar = grammar or build(size, self.pronoun_dose, self.valence_dose)
@@ -155,7 +160,10 @@ class World:
         return self.exam(documents, seed, **scheme).nsp_floor()
 
     def causal_floor(self, documents: int = 600, seed: int = 1) -> tuple[float, float]:
-        """The lowest loss per word of any left-to-right model on two sentences in a row: (mean, standard error), nats."""
+        """The lowest loss per word of any left-to-right model: (mean, standard error), nats.
+
+        The model reads two sentences of a story in a row.
+        """
         return exams.causal_floor(self, documents, seed)
 
     # --- helpers ------------------------------------------------------------------------------

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from utils.world import World
 
 SINGLE_SHARE = 0.15  # of the training texts: one sentence alone, without a next-sentence question
+BERT = Corruption()
 ROWS_AT_A_TIME = 64  # bounds the memory of one sum
 
 
 @dataclass
 class Solution:
-    """Exact joint probabilities of a batch: words = per sentence (queries, vocabulary); evidence, next_evidence (batch,)."""
+    """Exact joint probabilities of a batch: words, per sentence (queries, vocabulary); the evidences (batch,)."""
 
     words: list[np.ndarray]
     evidence: np.ndarray
@@ -68,7 +69,7 @@ def build(
     world: World,
     documents: int,
     seed: int,
-    corruption: Corruption = Corruption(),
+    corruption: Corruption = BERT,
     single_share: float = SINGLE_SHARE,
     next_share: float = 0.5,
 ) -> Exam:
@@ -131,8 +132,8 @@ def _answer(exam: Exam, oracle: Oracle, corruption: Corruption, next_share: floa
             shown = [np.stack([exam.shown[t][i] for t in texts]) for i in range(len(lengths))]
             queries = [np.stack([exam.selected[t][i] for t in texts]) for i in range(len(lengths))]
             pair = len(lengths) == 2
-            solution = solve(oracle, shown[0], shown[1] if pair else None, queries[0], queries[1] if pair else None,
-                             channel, next_share)
+            second = (shown[1], queries[1]) if pair else (None, None)
+            solution = solve(oracle, shown[0], second[0], queries[0], second[1], channel, next_share)
             if pair:
                 exam.next_answer[texts] = solution.next_evidence / solution.evidence
             for i, joint in enumerate(solution.words):
@@ -158,8 +159,15 @@ def _given_selected(joint: np.ndarray, shown: np.ndarray, corruption: Corruption
 
 
 def solve(
-    oracle: Oracle, first: np.ndarray, second: np.ndarray | None, query_first: np.ndarray, query_second: np.ndarray | None,
-    channel: Channel, next_share: float, first_frames: np.ndarray | None = None, second_frames: np.ndarray | None = None,
+    oracle: Oracle,
+    first: np.ndarray,
+    second: np.ndarray | None,
+    query_first: np.ndarray,
+    query_second: np.ndarray | None,
+    channel: Channel,
+    next_share: float,
+    first_frames: np.ndarray | None = None,
+    second_frames: np.ndarray | None = None,
 ) -> Solution:
     """Sum out everything hidden in a batch of texts of one shape.
 
@@ -173,7 +181,8 @@ def solve(
     if second is None:
         beliefs = oracle.single(one, oracle.any_position[frames])
         evidence = beliefs[1].sum(1)
-        return Solution([_ask(oracle, one, query_first, channel, [(beliefs, 1.0)])], evidence, np.full(len(first), np.nan))
+        words = _ask(oracle, one, query_first, channel, [(beliefs, 1.0)])
+        return Solution([words], evidence, np.full(len(first), np.nan))
     others = oracle.frames_of_length(second.shape[1]) if second_frames is None else second_frames
     two = oracle.read(second, others, channel)
     for_first, for_second = [], []

@@ -53,7 +53,8 @@ class Document:
     def relations(self, i: int) -> list[tuple[str, int, int]]:
         """(relation, position of its head, position of its tail) for each relation sentence i states."""
         slots = self.frames[i].slots
-        return [(r, slots.index(head), slots.index(tail)) for r, head, tail in RELATIONS.get(self.frames[i].template, ())]
+        stated = RELATIONS.get(self.frames[i].template, ())
+        return [(relation, slots.index(head), slots.index(tail)) for relation, head, tail in stated]
 
     def mentions(self, i: int) -> dict[str, list[int]]:
         """Coreference: positions in sentence i that speak of the protagonist and of the friend."""

@@ -33,7 +33,7 @@ class Corruption:
 
     def __post_init__(self) -> None:
         if not 0 < self.probability <= 1 or min(self.mask, self.random) < 0 or self.mask + self.random > 1 + 1e-12:
-            raise ValueError(f"Not a masking scheme: {self}; shares must lie in [0, 1] and mask + random may not pass 1.")
+            raise ValueError(f"Not a masking scheme: {self}; shares lie in [0, 1], and mask + random may not pass 1.")
 
     @property
     def keep(self) -> float:
@@ -123,8 +123,9 @@ class Oracle:
 
         prior: (frames of first, frames of second). Returns two pairs as `single` does.
         """
+        none = np.ones((1, 1, 1))
         evidence = {
-            v: first.evidence.get(v, np.ones((1, 1, 1)))[:, :, None] * second.evidence.get(v, np.ones((1, 1, 1)))[:, None]
+            v: first.evidence.get(v, none)[:, :, None] * second.evidence.get(v, none)[:, None]
             for v in first.evidence.keys() | second.evidence.keys()
         }
         scale = first.weight[:, :, None] * second.weight[:, None] * prior
