@@ -54,7 +54,8 @@ environment: ## the virtual environment, if it is not there yet
 	@$(find_python); "$$python" tools/environment.py --wheels "$(WHEELS)"
 
 lab: environment
-	@$(RUN) -m tools.lab $(ROOT_FLAG) $(LAB_FLAGS)
+	@$(RUN) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT_FLAG) $(LAB_FLAGS)
 
 test: environment
 	@echo "Unit tests:"

@@ -40,6 +40,11 @@ WARM_UP = (
     "import platform; print(f'Python {platform.python_version()}, torch {torch.__version__}, "
     "transformers {transformers.__version__}')"
 )
+# JupyterLab asks every new user whether to fetch news from its makers: in a lesson that distracts, and in a
+# room without network it fails. What a user sets in JupyterLab's menus still goes first.
+LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+# A kernel warns at every start that it talks to its notebook over an unencrypted local socket.
+KERNEL_SETTINGS = "c.IPKernelApp.log_level = 40  # errors only\n"
 
 
 class SetupError(Exception):
@@ -226,6 +231,15 @@ def keep_originals(venv: Path) -> None:
         shutil.copytree(ROOT / "notebooks", kept, ignore=unwanted)
 
 
+def write_settings(venv: Path) -> None:
+    """Put the course's defaults for JupyterLab and the kernels into the environment, not into the user's home."""
+    lab = venv / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    kernel = venv / "etc" / "ipython" / "ipython_kernel_config.py"
+    for file, text in ((lab, json.dumps(LAB_SETTINGS, indent=1)), (kernel, KERNEL_SETTINGS)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
 def ensure(venv: Path, requirements: Path, wheels: Path | None) -> None:
     """Bring `venv` to the state that `requirements` describes; do nothing if it is there already."""
     wanted, found = stamp_of(requirements), read_stamp(venv)
@@ -247,6 +261,7 @@ def ensure(venv: Path, requirements: Path, wheels: Path | None) -> None:
             f"delete the folder {venv.name} and repeat the command."
         )
     keep_originals(venv)
+    write_settings(venv)
     (venv / STAMP).write_text(json.dumps(wanted), encoding="utf-8")
     print(f"  ready after {time.monotonic() - started:.0f} s: {check.stdout.strip()}", flush=True)
 
