@@ -6,9 +6,9 @@
                interval=(0.028, 0.034), bound="<= 0.05", varies="evaluation sample")
     ledger.table()
 
-The last section of a notebook shows the table. `make replicate` runs the notebooks under other seeds (COURSE_SEED) and
-collects the claims of every run from the file that COURSE_CLAIMS names (one JSON object per line).
-The ledger records; it does not judge how a claim was measured.
+The last section of a notebook shows the table. `make replicate` runs the notebooks under other seeds
+(COURSE_SEED) and collects the claims of every run from the file that COURSE_CLAIMS names (one JSON object
+per line). The ledger records; it does not judge how a claim was measured.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def seed(default: int = 0) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(
-            f"COURSE_SEED must be a whole number, not {text!r}; unset it to use {default}."
-        ) from None
+        raise ValueError(f"COURSE_SEED must be a whole number, not {text!r}; unset it to use {default}.") from None
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,7 @@ class Ledger:
 
     def __init__(self, notebook: str):
         if not re.fullmatch(r"\d\d", notebook):
-            raise ValueError(
-                f"a ledger is named by the notebook's two digits, as in Ledger('02'), not {notebook!r}."
-            )
+            raise ValueError(f"a ledger is named by the notebook's two digits, as in Ledger('02'), not {notebook!r}.")
         self.notebook = notebook
         self.claims: dict[str, Claim] = {}
 
@@ -87,48 +83,42 @@ class Ledger:
     ) -> Claim:
         """Enter a claim; entering an identifier again replaces it (a cell may be run twice).
 
-        sentence: may contain {value}, {low}, {high} with a format, as in "{value:.3f}", so that its numbers are measured.
-        bound: "<= 0.05", ">= 0.9", "< 1", "> 0", "== 6", "in [0.4, 0.6]", or "excludes 0" (about the interval).
+        sentence: may contain {value}, {low}, {high} with a format, as in "{value:.3f}", so that its numbers
+        are measured.
+        bound: "<= 0.05", ">= 0.9", "< 1", "> 0", "== 6", "in [0.4, 0.6]", or "excludes 0" (about the
+        interval).
         strict: False asks the value to satisfy the bound; True asks the whole interval to.
-        varies: what another seed changes: "pretraining", "fine-tuning", "evaluation sample" or "nothing" (exact).
-        n: number of seeds or items behind the value. record: name of the shipped record it rests on, if it is not live.
+        varies: what another seed changes: "pretraining", "fine-tuning", "evaluation sample" or "nothing"
+        (exact).
+        n: number of seeds or items behind the value. record: name of the shipped record it rests on, if it
+        is not live.
         """
-        if not identifier.startswith(self.notebook + ".") or not re.fullmatch(
-            r"\d\d\.[a-z0-9_]+", identifier
-        ):
-            raise ValueError(
-                f"a claim of this notebook is named like '{self.notebook}.gap', not {identifier!r}."
-            )
+        if not identifier.startswith(self.notebook + ".") or not re.fullmatch(r"\d\d\.[a-z0-9_]+", identifier):
+            raise ValueError(f"a claim of this notebook is named like '{self.notebook}.gap', not {identifier!r}.")
         if varies not in VARIES:
-            raise ValueError(
-                f"claim {identifier}: varies must be one of {', '.join(VARIES)}; it is {varies!r}."
-            )
+            raise ValueError(f"claim {identifier}: varies must be one of {', '.join(VARIES)}; it is {varies!r}.")
         value = float(value)
         interval = _interval(identifier, value, interval)
         claim = Claim(
-            identifier, _filled(identifier, sentence, value, interval), value, interval, bound, varies, strict,
-            satisfies(value, bound, interval, strict), n, record,
+            identifier, _filled(identifier, sentence, value, interval), value, interval, bound, varies,
+            strict, satisfies(value, bound, interval, strict), n, record,
         )  # fmt: skip
         self.claims[identifier] = claim
         return claim
 
     def table(self) -> Table:
-        """The ledger as a table for the notebook; also appends it to the file named by COURSE_CLAIMS, if that is set."""
+        """The ledger as a table for the notebook; where COURSE_CLAIMS names a file, also appended to that file."""
         rows = list(self.claims.values())
         target = os.environ.get("COURSE_CLAIMS")
         if target:
-            lines = [
-                json.dumps({"notebook": self.notebook, "seed": seed(), **asdict(row)}) + "\n" for row in rows
-            ]
+            lines = [json.dumps({"notebook": self.notebook, "seed": seed(), **asdict(row)}) + "\n" for row in rows]
             with Path(target).open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
         return Table(rows)
 
 
-def satisfies(
-    value: float, bound: str, interval: tuple[float, float] | None = None, strict: bool = False
-) -> bool:
-    """Does the value (or with `strict` the whole interval) satisfy the bound? Raises ValueError for a bound it cannot read.
+def satisfies(value: float, bound: str, interval: tuple[float, float] | None = None, strict: bool = False) -> bool:
+    """Does the value (with `strict` the whole interval) satisfy the bound? Raises ValueError for an unreadable bound.
 
     "excludes x" is always about the interval. A value that is not a number satisfies nothing.
     """
@@ -149,9 +139,7 @@ def satisfies(
         if interval is None:
             raise ValueError(f"the bound {bound!r} is about an interval, but none was given.")
         return not math.isnan(value) and not interval[0] <= float(match[1]) <= interval[1]
-    raise ValueError(
-        f"cannot read the bound {bound!r}; write '<= 0.05', '>= 0.9', 'in [0.4, 0.6]' or 'excludes 0'."
-    )
+    raise ValueError(f"cannot read the bound {bound!r}; write '<= 0.05', '>= 0.9', 'in [0.4, 0.6]' or 'excludes 0'.")
 
 
 class Table:
@@ -200,9 +188,7 @@ def _measured(claim: Claim) -> str:
     return text + (f", n = {claim.n}" if claim.n else "")
 
 
-def _interval(
-    identifier: str, value: float, interval: tuple[float, float] | None
-) -> tuple[float, float] | None:
+def _interval(identifier: str, value: float, interval: tuple[float, float] | None) -> tuple[float, float] | None:
     if interval is None:
         return None
     low, high = (float(end) for end in interval)
@@ -214,9 +200,7 @@ def _interval(
 def _filled(identifier: str, sentence: str, value: float, interval: tuple[float, float] | None) -> str:
     low, high = interval or (math.nan, math.nan)
     if interval is None and re.search(r"\{(low|high)", sentence):
-        raise ValueError(
-            f"claim {identifier}: the sentence names {{low}} or {{high}}, but no interval was given."
-        )
+        raise ValueError(f"claim {identifier}: the sentence names {{low}} or {{high}}, but no interval was given.")
     try:
         return sentence.format(value=value, low=low, high=high)
     except (KeyError, IndexError, ValueError) as error:

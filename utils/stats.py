@@ -1,12 +1,12 @@
 """Intervals and tests used in the notebooks: small, with the assumption of each stated, and checked against scipy.
 
-Every function that draws random numbers takes a `seed` (an integer or a numpy Generator); nothing touches a global
-one. Which interval for what:
+Every function that draws random numbers takes a `seed` (an integer or a numpy Generator); nothing touches a
+global one. Which interval for what:
 
-    one number per item, items independent            bootstrap, mean_interval
-    many numbers per document (words of a text)       cluster_mean, cluster_bootstrap   (the document is the unit)
-    3 to 5 seeds of a training run                    t_interval                        (never the bootstrap)
-    a share, 17 of 20                                 wilson
+    one number per item, items independent            bootstrap, t_interval (many items)
+    many numbers per document (words of a text)       cluster_mean, cluster_bootstrap   (the document is the
+    unit) 3 to 5 seeds of a training run                    t_interval                        (never the
+    bootstrap) a share, 17 of 20                                 wilson
     two lists, difference of means                    permutation_test, paired_permutation_test
     several tests at once                             holm
     two measurements of the same items                correlation, slope
@@ -15,6 +15,8 @@ one. Which interval for what:
 from __future__ import annotations
 
 import itertools
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -40,7 +42,7 @@ class Estimate(NamedTuple):
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
-class Test(NamedTuple):
+class Permutation(NamedTuple):
     """An observed statistic and its p-value; `exact` says whether every permutation was counted."""
 
     statistic: float
@@ -59,20 +61,27 @@ def bootstrap(
 ) -> Estimate:
     """Bootstrap interval for a statistic of independent items (Efron and Tibshirani 1993, chapters 13 and 14).
 
-    method: "BCa" (corrects bias and skew) or "percentile". `statistic` must take an `axis` argument. At least 6 items.
+    method: "BCa" (corrects bias and skew; percentile where it is undefined) or "percentile".
+    `statistic` must take an `axis` argument. At
+    least 6 items.
     """
     data = _vector(values, "values", least=6)
     if np.all(data == data[0]):
         return Estimate(*[float(statistic(data, axis=0))] * 3)
-    result = scipy_stats.bootstrap(
-        (data,), statistic, confidence_level=level, n_resamples=resamples, method=method, vectorized=True,
-        rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    return Estimate(float(statistic(data, axis=0)), *map(float, result.confidence_interval))
+    settings = {"confidence_level": level, "n_resamples": resamples, "vectorized": True}
+    random = np.random.default_rng(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy_stats.DegenerateDataWarning)  # answered by the percentile method below
+        interval = scipy_stats.bootstrap((data,), statistic, method=method, rng=random, **settings).confidence_interval
+    if not np.isfinite(interval).all():
+        interval = scipy_stats.bootstrap(
+            (data,), statistic, method="percentile", rng=random, **settings
+        ).confidence_interval
+    return Estimate(float(statistic(data, axis=0)), *map(float, interval))
 
 
 def cluster_mean(values: Sequence[float], clusters: Sequence, *, level: float = 0.95) -> Estimate:
-    """Mean over all values with a t interval from `cluster_standard_error`; clusters are documents, templates, people."""
+    """Mean over all values with a t interval from `cluster_standard_error`; a cluster is a document."""
     error, groups = _cluster_error(values, clusters)
     mean = float(np.mean(_vector(values, "values")))
     half = float(scipy_stats.t.ppf(0.5 + level / 2, groups - 1)) * error
@@ -80,7 +89,7 @@ def cluster_mean(values: Sequence[float], clusters: Sequence, *, level: float = 
 
 
 def cluster_standard_error(values: Sequence[float], clusters: Sequence) -> float:
-    """Standard error of the mean when values within a cluster are alike (ratio estimator; Cochran 1977, section 2.11)."""
+    """Standard error of the mean when values within a cluster are alike (ratio estimator; Cochran 1977, 2.11)."""
     return _cluster_error(values, clusters)[0]
 
 
@@ -123,7 +132,7 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> Estimate:
 
 def paired_permutation_test(
     first: Sequence[float], second: Sequence[float] | None = None, *, resamples: int = 10_000, seed: Seed = 0
-) -> Test:
+) -> Permutation:
     """Two-sided sign-flip test of mean(first - second) = 0 for paired items (or of mean(first) = 0 alone).
 
     Exact (every flip counted) up to 14 pairs; beyond that the p-value is (hits + 1) / (resamples + 1).
@@ -140,7 +149,7 @@ def paired_permutation_test(
         signs = np.array(list(itertools.product([1, -1], repeat=n)))
     else:
         signs = np.random.default_rng(seed).choice([1, -1], size=(resamples, n))
-    return Test(observed, _p_value(np.abs(signs @ difference / n), abs(observed), exact), exact)
+    return Permutation(observed, _p_value(np.abs(signs @ difference / n), abs(observed), exact), exact)
 
 
 def permutation_test(
@@ -150,17 +159,18 @@ def permutation_test(
     alternative: str = "two-sided",
     resamples: int = 10_000,
     seed: Seed = 0,
-) -> Test:
+) -> Permutation:
     """Test of mean(first) = mean(second) for two independent lists, by reassigning the items to the lists.
 
-    alternative: "two-sided" or "greater". Exact when there are at most 20,000 assignments, as in WEAT's small lists.
+    alternative: "two-sided" or "greater". Exact when there are at most 20,000 assignments, as in WEAT's
+    small lists.
     """
     if alternative not in ("two-sided", "greater"):
         raise ValueError(f"alternative must be 'two-sided' or 'greater', not {alternative!r}.")
     left, right = _vector(first, "first"), _vector(second, "second")
     pooled, n = np.concatenate([left, right]), len(left)
     observed = float(left.mean() - right.mean())
-    exact = _combinations(len(pooled), n) <= ENUMERATED
+    exact = math.comb(len(pooled), n) <= ENUMERATED
     if exact:
         chosen = np.array(list(itertools.combinations(range(len(pooled)), n)))
     else:
@@ -169,8 +179,8 @@ def permutation_test(
     sums = pooled[chosen].sum(axis=1)
     differences = sums / n - (pooled.sum() - sums) / len(right)
     if alternative == "two-sided":
-        return Test(observed, _p_value(np.abs(differences), abs(observed), exact), exact)
-    return Test(observed, _p_value(differences, observed, exact), exact)
+        return Permutation(observed, _p_value(np.abs(differences), abs(observed), exact), exact)
+    return Permutation(observed, _p_value(differences, observed, exact), exact)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -213,11 +223,6 @@ def slope(x: Sequence[float], y: Sequence[float], *, level: float = 0.95) -> Est
     return Estimate(float(fit.slope), float(fit.slope) - half, float(fit.slope) + half)
 
 
-def mean_interval(values: Sequence[float], *, level: float = 0.95) -> Estimate:
-    """Mean of many independent items with a t interval; the same as `t_interval`, under the name that says what it is for."""
-    return t_interval(values, level=level)
-
-
 def _p_value(permuted: np.ndarray, observed: float, exact: bool) -> float:
     # Permutations that equal the observed value count as hits; rounding must not decide.
     hits = int((permuted >= observed - 1e-12 * max(1.0, abs(observed))).sum())
@@ -257,9 +262,3 @@ def _vector(values: Sequence[float], name: str, least: int = 1) -> np.ndarray:
     if not np.isfinite(data).all():
         raise ValueError(f"{name} holds {int((~np.isfinite(data)).sum())} values that are not finite.")
     return data
-
-
-def _combinations(n: int, k: int) -> int:
-    import math
-
-    return math.comb(n, k)

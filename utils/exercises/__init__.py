@@ -1,4 +1,4 @@
-"""The small framework behind `check.NAME(answer)`: verdicts, the @exercise decorator, and safe calls of a learner's code.
+"""The small framework behind `check.NAME(answer)`: verdicts, the @exercise decorator, safe calls of a learner's code.
 
 A check for an exercise is a short function in `utils/exercises/notebook_NN.py`:
 
@@ -11,8 +11,9 @@ A check for an exercise is a short function in `utils/exercises/notebook_NN.py`:
         ])
         return "equal to the reference within 1e-6 on a batch with padding."
 
-It returns the sentence shown on success. Everything else (a missing answer, an exception in the learner's code, a wrong
-value) is turned into a `Verdict` by the decorator; a check never raises. Comparisons live in `utils.exercises.expect`.
+It returns the sentence shown on success. Everything else (a missing answer, an exception in the learner's
+code, a wrong value) is turned into a `Verdict` by the decorator; a check never raises. Comparisons live in
+`utils.exercises.expect`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ from utils.exercises.expect import (
 
 __all__ = [
     "Verdict", "exercise", "call", "NotAttempted", "Refused", "as_array", "expect_array", "expect_detector",
-    "expect_distribution", "expect_items", "expect_number", "expect_table", "expect_text", "expect_true", "refuse",
+    "expect_distribution", "expect_items", "expect_number", "expect_table", "expect_text", "expect_true",
+    "refuse",
 ]  # fmt: skip
 
 MARKS = {True: "✓", False: "✗", None: "○"}
@@ -77,7 +79,7 @@ class Verdict:
 
 
 def exercise(identifier: str) -> Callable[[Callable[..., str]], Callable[..., Verdict]]:
-    """Turn a function `answer -> success sentence` into a check `answer -> Verdict` for exercise `identifier` ("2.1")."""
+    """Turn a function `answer -> success sentence` into a check `answer -> Verdict` for an exercise ("2.1")."""
     if not re.fullmatch(r"\d{1,2}\.\d{1,2}", identifier):
         raise ValueError(f"an exercise is named like '2.1' (notebook.number), not {identifier!r}.")
 
@@ -134,7 +136,8 @@ def call(function: Any, *inputs: Any, changes_allowed: bool = False, **named: An
         raise Refused(
             f"a function is asked for, but the answer is {type(function).__name__} {_clip(repr(function), 80)}."
         )
-    name = getattr(function, "__name__", "your function")
+    name = getattr(function, "__name__", "")
+    name = name if name.isidentifier() else "your function"
     given, given_named = _copied(inputs), _copied(named)
     try:
         result = function(*given, **given_named)
@@ -196,7 +199,7 @@ def _equal(before: Any, after: Any) -> bool:
             return False
         return bool(np.array_equal(left, right, equal_nan=left.dtype.kind in "fc"))
     if isinstance(before, (list, tuple)) and type(before) in (list, tuple):
-        return len(before) == len(after) and all(_equal(a, b) for a, b in zip(before, after))
+        return len(before) == len(after) and all(_equal(a, b) for a, b in zip(before, after, strict=True))
     if isinstance(before, dict):
         return list(before) == list(after) and all(_equal(before[key], after[key]) for key in before)
     if isinstance(before, set):

@@ -1,9 +1,9 @@
-"""Comparisons that a check makes: each returns quietly when the answer is right and raises `Refused` with one sentence otherwise.
+"""Comparisons that a check makes: quiet when the answer is right, `Refused` with one sentence when it is not.
 
-Every function works in the same three layers. First the shape and type of the answer; then its value against a
-reference that the caller computed independently; and when the value is wrong, the named mistakes: a list of
-`(name, wrong, message)` where `wrong` is the value that a known mistake would give, or a function that recognises it.
-The first mistake that fits gives the learner its message.
+Every function works in the same three layers. First the shape and type of the answer; then its value against
+a reference that the caller computed independently; and when the value is wrong, the named mistakes: a list of
+`(name, wrong, message)` where `wrong` is the value that a known mistake would give, or a function that
+recognises it. The first mistake that fits gives the learner its message.
 
 Python numbers, lists, numpy arrays and torch tensors are all accepted, on both sides.
 """
@@ -51,8 +51,8 @@ def expect_number(
 ) -> float:
     """Compare one number; returns it as a float.
 
-    The allowed distance is `tolerance + relative * |expected|`. `context` is added to the message of an unrecognised
-    wrong value, to name the input ("for a batch of three sentences").
+    The allowed distance is `tolerance + relative * |expected|`. `context` is added to the message of an
+    unrecognised wrong value, to name the input ("for a batch of three sentences").
     """
     value = as_array(got, name)
     if value.size != 1:
@@ -116,13 +116,10 @@ def expect_distribution(
     value = {key: float(as_array(p, f"the probability of {key!r}")) for key, p in got.items()}
     unknown = [key for key in value if key not in expected and abs(value[key]) > tolerance]
     if not any(key in expected for key in value):
-        raise Refused(
-            f"{name} has none of the expected outcomes; its keys should look like {_first(expected)}."
-        )
+        raise Refused(f"{name} has none of the expected outcomes; its keys should look like {_first(expected)}.")
     keys = list(expected)
     distance = max(
-        [abs(value.get(key, 0.0) - float(expected[key])) for key in keys]
-        + [abs(value[key]) for key in unknown]
+        [abs(value.get(key, 0.0) - float(expected[key])) for key in keys] + [abs(value[key]) for key in unknown]
     )
     if distance <= tolerance:
         return value
@@ -175,7 +172,7 @@ def expect_items(
         raise Refused(f"{name} contains {_short(extra[0])}, which does not belong there{_with(context)}.")
     if len(value) != len(reference):
         raise Refused(f"{name} has {len(value)} items; it should have {len(reference)}{_with(context)}.")
-    where = next(i for i, (a, b) in enumerate(zip(value, reference)) if a != b)
+    where = next(i for i, (a, b) in enumerate(zip(value, reference, strict=True)) if a != b)
     raise Refused(
         f"{name} has the right items in another order: item {where} is {_short(value[where])} "
         f"instead of {_short(reference[where])}{_with(context)}."
@@ -202,7 +199,7 @@ def expect_table(
         raise Refused(f"{name} has {len(got)} rows; it should have {len(expected)}.")
     for column in expected.columns:
         try:
-            if np.issubdtype(expected[column].dtype, np.number):
+            if _is_numeric(expected[column]):
                 expect_array(
                     got[column].to_numpy(),
                     expected[column].to_numpy(),
@@ -223,8 +220,9 @@ def expect_detector(
 ) -> None:
     """Check a test that the learner wrote: it must accept every correct implementation and catch every faulty one.
 
-    `verdict(implementation)` is the learner's test; it says "fine" by returning True, "faulty" by returning False
-    or raising AssertionError. `faulty` holds (name, implementation, message shown when it is not caught).
+    `verdict(implementation)` is the learner's test; it says "fine" by returning True, "faulty" by returning
+    False or raising AssertionError. `faulty` holds (name, implementation, message shown when it is not
+    caught).
     """
     for name, implementation in correct:
         if not _accepts(verdict, implementation):
@@ -264,9 +262,7 @@ def _fits(value: Any, wrong: Any, tolerance: float) -> bool:
     if isinstance(wrong, Mapping):
         if not isinstance(value, Mapping):
             return False
-        return all(
-            abs(float(value.get(k, 0.0)) - float(wrong.get(k, 0.0))) <= tolerance for k in {*wrong, *value}
-        )
+        return all(abs(float(value.get(k, 0.0)) - float(wrong.get(k, 0.0))) <= tolerance for k in {*wrong, *value})
     try:
         return _near(as_array(value, ""), as_array(wrong, ""), tolerance)
     except Refused:
@@ -282,9 +278,7 @@ def _near(value: np.ndarray, wrong: np.ndarray, tolerance: float) -> bool:
 def as_array(value: Any, name: str) -> np.ndarray:
     """Any number, list, numpy array or torch tensor as a float64 array; refuses what is not numeric."""
     if hasattr(value, "detach"):
-        value = (
-            value.detach().cpu().double().numpy() if not value.is_complex() else value.detach().cpu().numpy()
-        )
+        value = value.detach().cpu().double().numpy() if not value.is_complex() else value.detach().cpu().numpy()
     elif isinstance(value, (list, tuple)) and any(hasattr(item, "detach") for item in value):
         value = [as_array(item, name) for item in value]
     if isinstance(value, (str, bytes, Mapping, set)) or callable(value):
@@ -321,3 +315,9 @@ def _first(mapping: Mapping, count: int = 3) -> str:
 
 def _with(context: str) -> str:
     return f" {context}" if context else ""
+
+
+def _is_numeric(column: Any) -> bool:
+    from pandas.api.types import is_numeric_dtype
+
+    return is_numeric_dtype(column)

@@ -2,8 +2,9 @@ r"""A little LaTeX set as HTML, for quiz texts: they must read the same with and
 
     to_html("loss $= H(p) + \mathrm{KL}(p \,\|\, q)$ in `nats`")
 
-covers what a one-line formula needs (letters, sub- and superscripts, fractions written with a slash, Greek, common
-operators). It is not a LaTeX engine: a command it does not know raises ValueError, so a quiz cannot show raw source.
+covers what a one-line formula needs (letters, sub- and superscripts, fractions written with a slash, Greek,
+common operators). It is not a LaTeX engine: a command it does not know raises ValueError, so a quiz cannot
+show raw source.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def to_html(text: str) -> str:
 
 def _piece(piece: str) -> str:
     if len(piece) > 2 and piece[0] == piece[-1] == "`":
-        return f"<code>{html.escape(piece[1:-1], quote=False)}</code>"
+        code = html.escape(piece[1:-1], quote=False)
+        # As entities, so that jupyterquiz does not take them for formulas and links.
+        return f"<code>{code.replace('$', '&#36;').replace('[', '&#91;')}</code>"
     if len(piece) > 2 and piece[0] == piece[-1] == "$":
         return f'<span style="white-space: nowrap">{formula_to_html(piece[1:-1])}</span>'
-    escaped = html.escape(piece.replace(r"\$", "&#36;").replace("&#36;", "\0"), quote=False).replace(
-        "\0", "&#36;"
-    )
+    escaped = html.escape(piece.replace(r"\$", "\0"), quote=False).replace("\0", "&#36;")
     escaped = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", escaped)
     return re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])", r"<em>\1</em>", escaped)
 
@@ -50,7 +51,7 @@ def formula_to_html(source: str) -> str:
     result, rest = _sequence(tokens, until=None)
     if rest:
         raise ValueError(f"the formula {source!r} closes a brace that was never opened.")
-    return re.sub(r" {2,}", " ", result).strip()
+    return re.sub(r" {2,}", " ", result.replace("</i><i>", "")).strip()
 
 
 def _sequence(tokens: list[str], until: str | None) -> tuple[str, list[str]]:
@@ -81,7 +82,7 @@ def _one(tokens: list[str]) -> tuple[str, list[str]]:
     if name in ("frac", "tfrac", "dfrac"):
         over, rest = _argument(rest, token)
         under, rest = _argument(rest, token)
-        return f"({over}) / ({under})", rest
+        return f"{_bracketed(over)}/{_bracketed(under)}", rest
     if name == "sqrt":
         inside, rest = _argument(rest, token)
         return f"√({inside})", rest
@@ -102,3 +103,8 @@ def _argument(tokens: list[str], of: str) -> tuple[str, list[str]]:
     if not tokens or tokens[0] == "}":
         raise ValueError(f"{of} lacks its argument.")
     return _one(tokens)
+
+
+def _bracketed(part: str) -> str:
+    """Brackets around a part of a fraction, unless it is one symbol."""
+    return part if re.fullmatch(r"(<i>)?\w+(</i>)?", part) else f"({part})"

@@ -6,14 +6,15 @@ The file holds a list of questions in jupyterquiz's own format:
         {"answer": "The model is too small.", "correct": false, "feedback": "A larger one stops at $H(p)$ too."},
         {"answer": "Text leaves words open.", "correct": true, "feedback": "Yes: that is the entropy $H(p)$."}]}]
 
-Types: "multiple_choice" (exactly one right answer), "many_choice" (several; `"right": 2` says how many) and "numeric"
-(answers with "value" or "range", and one of type "default" for everything else). Every answer carries feedback.
-Texts may use `code`, **bold**, *emphasis* and $formulas$; they are escaped and set as HTML here, because JupyterLab
-gives scripts no MathJax to set them with.
+Types: "multiple_choice" (exactly one right answer), "many_choice" (several; `"right": 2` says how many) and
+"numeric" (answers with "value" or "range", and one of type "default" for everything else). Every answer
+carries feedback. Texts may use `code`, **bold**, *emphasis* and $formulas$; they are escaped and set as HTML
+here, because JupyterLab gives scripts no MathJax to set them with.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import random
 from pathlib import Path
@@ -25,34 +26,55 @@ TYPES = ("multiple_choice", "many_choice", "numeric")
 # jupyterquiz's default palette is white on strong colours; these keep a contrast of at least 4.5 to 1.
 COLOURS = {
     "--jq-multiple-choice-bg": "#004a75", "--jq-many-choice-bg": "#6b3000", "--jq-numeric-bg": "#004a75",
-    "--jq-numeric-input-bg": "#f4f4f4", "--jq-text-color": "#ffffff", "--jq-numeric-input-label": "#101010",
+    "--jq-numeric-input-bg": "#4a4a4a", "--jq-text-color": "#ffffff", "--jq-numeric-input-label": "#101010",
     "--jq-incorrect-color": "#a33b00", "--jq-correct-color": "#00694c",
 }  # fmt: skip
 
+# Seeing a MathJax without `typeset`, as JupyterLab's is, jupyterquiz would fetch another from the network.
+# Formulas are set already, so it gets a `typeset` that does nothing.
+PREPARE = """if (window.MathJax && !Object.hasOwn(window.MathJax, "typeset")) {
+  window.MathJax.typeset = () => {};
+}
+"""
 
-def show(notebook: str) -> None:
-    """Display the quiz of notebook "02". Raises FileNotFoundError or ValueError with one sentence."""
-    from IPython.display import HTML, Javascript, display
+
+def show(notebook: str, folder: Path = FOLDER) -> None:
+    """Display the quiz of notebook "02" (from `folder`). Raises FileNotFoundError or ValueError with one sentence.
+
+    Where scripts do not run (a notebook not executed yet, a page on GitHub) a line of text stands in for the
+    quiz.
+    """
+    from IPython.display import display
+
+    questions = load(notebook, folder)
+    page, script = _rendered(questions, name=f"quiz {notebook}")
+    count = f"{len(questions)} question{'s' if len(questions) > 1 else ''}"
+    display({"text/html": page, "text/plain": f"Quiz with {count}."}, raw=True)
+    fallback = f"Quiz with {count}: run this cell in Jupyter to answer."
+    display({"application/javascript": PREPARE + script, "text/plain": fallback}, raw=True)
+
+
+def _rendered(questions: list[dict], name: str) -> tuple[str, str]:
+    """The HTML and the script that jupyterquiz makes of the questions: the same bytes on every run."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
     from jupyterquiz import display_quiz
 
-    questions = load(notebook)
-    count = f"{len(questions)} question{'s' if len(questions) > 1 else ''}"
-    note = f"quiz-note-{notebook}"
-    display(HTML(f'<p id="{note}">Quiz: {count}. Run this cell in Jupyter to answer.</p>'))
+    InteractiveShell.instance()  # captures displays; in a notebook it is there already
     state = random.getstate()
-    random.seed(
-        f"quiz {notebook}"
-    )  # jupyterquiz names its element by the global generator; the same name every run
+    random.seed(name)  # jupyterquiz draws the name of its element from the global generator
     try:
-        display_quiz([_as_html(question) for question in questions], max_width=720, colors=COLOURS)
+        with capture_output(stdout=False, stderr=False) as captured:
+            display_quiz([_as_html(question) for question in questions], max_width=720, colors=COLOURS)
     finally:
         random.setstate(state)
-    display(Javascript(f'document.getElementById("{note}")?.remove();'))
+    page, script = (output.data for output in captured.outputs)
+    return page["text/html"], script["application/javascript"]
 
 
-def load(notebook: str) -> list[dict]:
+def load(notebook: str, folder: Path = FOLDER) -> list[dict]:
     """The questions of a notebook, checked."""
-    path = FOLDER / f"{notebook}.json"
+    path = Path(folder) / f"{notebook}.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no quiz notebooks/quiz/{notebook}.json; a quiz is named by two digits, like '02'."
@@ -124,9 +146,7 @@ def _validate_count(question: dict, kind: str, answers: list[dict]) -> None:
     if kind == "multiple_choice" and right != 1:
         raise ValueError(f"a multiple_choice question has exactly one right answer; this one has {right}.")
     if kind == "many_choice" and (right < 2 or question.get("right") != right):
-        raise ValueError(
-            f'a many_choice question has at least two right answers and says how many: "right": {right}.'
-        )
+        raise ValueError(f'a many_choice question has at least two right answers and says how many: "right": {right}.')
     if kind == "numeric" and (not right or sum(answer.get("type") == "default" for answer in answers) != 1):
         raise ValueError('a numeric question has a right answer and exactly one of "type": "default".')
     if kind != "numeric":
@@ -137,8 +157,6 @@ def _validate_count(question: dict, kind: str, answers: list[dict]) -> None:
 
 def _as_html(question: dict) -> dict:
     """The question with its texts as HTML, in the form that jupyterquiz reads."""
-    import html
-
     shown = {key: value for key, value in question.items() if key != "right"}
     shown["question"] = to_html(question["question"])
     if question["type"] == "many_choice":

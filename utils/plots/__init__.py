@@ -6,9 +6,10 @@
     plots.truth_line(ax, floor, "no model can go below this")
     plots.show(figure, caption="The loss ends 0.03 nats above the floor.", alt="A curve falling towards a dashed line.")
 
-Figures of one family live in a module of their own beside this one. JupyterLab (4.6) draws an image/png output as an
-<img> without an alt attribute, whatever the output's metadata say, so `show` sends an HTML <figure> as well: screen
-readers find the alt text there, and JupyterLab, nbconvert and GitHub prefer it to the bare image.
+Figures of one family live in a module of their own beside this one. JupyterLab (4.6) draws an image/png
+output as an <img> without an alt attribute, whatever the output's metadata say, so `show` sends an HTML
+<figure> as well: screen readers find the alt text there, and JupyterLab, nbconvert and GitHub prefer it to
+the bare image.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from utils.plots.live import LiveCurve
 from utils.plots.text import text_heatmap
 
 __all__ = [
-    "GREY", "LINESTYLES", "LiveCurve", "MARKERS", "PALETTE", "TRUTH", "direct_label", "figure_bundle", "interval_band",
-    "show", "text_heatmap", "truth_line", "truth_marker", "use_house_style",
+    "GREY", "LINESTYLES", "LiveCurve", "MARKERS", "PALETTE", "TRUTH", "direct_label", "figure_bundle",
+    "interval_band", "show", "text_heatmap", "truth_line", "truth_marker", "use_house_style",
 ]  # fmt: skip
 
-# Okabe and Ito (2008), safe for colour-blind eyes. The first three also go from dark to light in steps of at least 30
-# grey levels of 255, so they stay apart in a grey print; for more series the line style and marker carry the difference.
+# Okabe and Ito (2008), safe for colour-blind eyes. The first three also go from dark to light in steps of at
+# least 30 grey levels of 255, so they stay apart in a grey print; for more series the line style and marker
+# carry the difference.
 PALETTE = ("#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")  # blue, vermillion, sky blue, green, purple
 LINESTYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
@@ -52,12 +54,7 @@ logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 def use_house_style() -> None:
     """Set matplotlib's defaults for the notebook: sizes, palette with line styles and markers, light grid."""
-    cycle = (
-        cycler(color=PALETTE)
-        + cycler(linestyle=LINESTYLES)
-        + cycler(marker=MARKERS)
-        + cycler(markevery=[0.12] * 5)
-    )
+    cycle = cycler(color=PALETTE) + cycler(linestyle=LINESTYLES) + cycler(marker=MARKERS) + cycler(markevery=[0.12] * 5)
     mpl.rcParams.update(
         {
             "figure.figsize": (6.4, 3.6),
@@ -124,45 +121,24 @@ def png(figure: Figure) -> bytes:
     figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
     raw.seek(0)
     small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
+    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     picture = small.getvalue()
     if len(picture) > LARGEST_PNG:
-        raise ValueError(
-            f"the figure takes {len(picture) // 1000} kB; keep it below {LARGEST_PNG // 1000} kB (fewer points, smaller size)."
-        )
+        raise ValueError(f"the figure takes {len(picture) // 1000} kB; draw less or smaller, to at most 150 kB.")
     return picture
 
 
-def truth_line(ax: Axes, value: float, label: str, *, vertical: bool = False) -> None:
-    """Draw known truth as a dashed black line with its label written on it."""
+def truth_line(ax: Axes, value: float, label: str, *, vertical: bool = False, below: bool = False) -> None:
+    """Draw known truth as a dashed black line with its label on it (`below` it where a curve lies above)."""
+    style = {"color": TRUTH, "linestyle": (0, (4, 3)), "linewidth": 1.4, "marker": "", "zorder": 3}
+    words = {"textcoords": "offset points", "fontsize": 9, "color": TRUTH, "zorder": 5}
     if vertical:
-        ax.axvline(value, color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="", zorder=3)
-        ax.annotate(
-            label,
-            (value, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, -2),
-            textcoords="offset points",
-            va="top",
-            ha="left",
-            fontsize=9,
-            color=TRUTH,
-        )
-    else:
-        ax.axhline(value, color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="", zorder=3)
-        ax.annotate(
-            label,
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            va="bottom",
-            ha="right",
-            fontsize=9,
-            color=TRUTH,
-        )
+        ax.axvline(value, **style)
+        ax.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(4, -2), va="top", ha="left", **words)
+        return
+    ax.axhline(value, **style)
+    place = {"xytext": (-2, -4), "va": "top"} if below else {"xytext": (-2, 3), "va": "bottom"}
+    ax.annotate(label, (1, value), xycoords=("axes fraction", "data"), ha="right", **place, **words)
 
 
 def truth_marker(ax: Axes, x: Sequence[float], y: Sequence[float], label: str = "truth") -> None:
@@ -196,13 +172,9 @@ def interval_band(
     )
 
 
-def direct_label(
-    ax: Axes, x: float, y: float, label: str, *, color: str = TRUTH, dx: float = 4, dy: float = 0
-) -> None:
+def direct_label(ax: Axes, x: float, y: float, label: str, *, color: str = TRUTH, dx: float = 4, dy: float = 0) -> None:
     """Write a label beside a point (offset in points), instead of a legend."""
-    ax.annotate(
-        label, (x, y), xytext=(dx, dy), textcoords="offset points", va="center", fontsize=9, color=color
-    )
+    ax.annotate(label, (x, y), xytext=(dx, dy), textcoords="offset points", va="center", fontsize=9, color=color)
 
 
 def _caption_html(caption: str) -> str:
