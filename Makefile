@@ -12,6 +12,7 @@ WHEELS ?=
 NOTEBOOK ?=
 INPLACE ?=
 LAB_FLAGS ?=
+TORCH ?=
 SEEDS ?= 20
 FIRST ?= 1
 FROM ?=
@@ -99,7 +100,7 @@ replicate: environment
 	@$(RUN) -m tools.replicate $(NOTEBOOK) --seeds $(SEEDS) --first $(FIRST) $(FLAGS)
 
 pins:
-	@$(find_python); "$$python" -m tools.pins
+	@$(find_python); "$$python" -m tools.pins $(if $(TORCH),--torch $(TORCH))
 
 clean:
 	rm -rf build .venv .venv-oldest *.egg-info .pytest_cache .ruff_cache

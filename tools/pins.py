@@ -1,7 +1,7 @@
 """Write requirements.txt anew from pyproject.toml: `make pins`, for whoever moves the course to newer releases.
 
 Resolves in an empty environment, installs nothing into the course's own. PyTorch keeps the version that is
-pinned now unless --torch names another, because it is the one package whose choice is worth a decision.
+pinned now unless --torch names another (or "newest"): its choice is worth a decision of its own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def newest(python: Path, package: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch", default=pinned(TARGET, "torch"), help="version of PyTorch to pin")
+    parser.add_argument("--torch", default=pinned(TARGET, "torch"), help="version to pin, or newest")
     options = parser.parse_args()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     others = [requirement for requirement in project["dependencies"] if not requirement.startswith("torch")]
@@ -48,7 +48,8 @@ def main() -> int:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = venv_python(Path(folder))
         install = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
-        subprocess.run([*install, *torch_index(None), f"torch=={options.torch}"], check=True)
+        torch = "torch" if options.torch == "newest" else f"torch=={options.torch}"
+        subprocess.run([*install, *torch_index(None), torch], check=True)
         subprocess.run([*install, *others], check=True)
         pins = freeze(python)
         pins += [f"{newest(python, name)} ; {marker}" for name, marker in ELSEWHERE.items()]
