@@ -206,7 +206,9 @@ def _equal(before: Any, after: Any) -> bool:
         return before == after
     if hasattr(before, "iloc"):
         return bool(before.equals(after))
-    return True
+    if isinstance(before, (str, bytes, int, float, type(None))):
+        return bool(before == after) or before != before  # nan is unlike itself, and was nan before
+    return True  # models, tokenizers and generators were handed over as they are
 
 
 def _numpy(value: Any) -> np.ndarray:
