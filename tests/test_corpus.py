@@ -197,6 +197,17 @@ def test_sentence_order_pairs_are_swapped_half_the_time():
     assert all(p.label == 0 for p in corpus.sentence_pairs(documents, 0, "plain"))
 
 
+def test_single_sentences_take_the_place_of_some_pairs(tokenizer):
+    documents = [[f"d{d} s{s}" for s in range(2 + d % 3)] for d in range(2000)]
+    pairs = corpus.sentence_pairs(documents, seed=0, single_share=0.2)
+    single = [pair for pair in pairs if pair.second is None]
+    assert all(pair.label == IGNORED for pair in single)
+    assert all(pair.label in (0, 1) for pair in pairs if pair.second is not None)
+    assert abs(len(single) / len(pairs) - 0.2) < 4 * (0.16 / len(pairs)) ** 0.5
+    last = {document[-1] for document in documents}  # never first in a pair, but found among the single ones
+    assert abs(sum(pair.first in last for pair in single) / len(single) - 1 / 3) < 0.06
+
+
 def test_pairs_that_cannot_be_built_are_refused():
     with pytest.raises(CorpusError, match="one document"):
         corpus.sentence_pairs([["a", "b"]], 0)
@@ -221,11 +232,16 @@ def test_batches_equal_the_tokenizers_own_encoding(tokenizer):
     expected = tokenizer(*texts, padding=True, return_tensors="pt")
     for key in ("input_ids", "token_type_ids", "attention_mask"):
         assert torch.equal(built[key], expected[key]), key
+    single = batches.assemble(first, torch.full_like(first, corpus.NOTHING))
+    expected = tokenizer(texts[0], padding=True, return_tensors="pt")
+    for key in ("input_ids", "token_type_ids", "attention_mask"):
+        assert torch.equal(single[key], expected[key]), key
 
 
 def test_an_epoch_uses_every_pair_once_almost_without_padding(tokenizer):
     documents = toy_documents(400)
-    batches = corpus.PairBatches(corpus.encode(documents, tokenizer), tokenizer, batch_size=16, seed=4)
+    encoded = corpus.encode(documents, tokenizer)
+    batches = corpus.PairBatches(encoded, tokenizer, batch_size=16, seed=4, single_share=0.1)
     seen, padded = 0, 0
     for step in range(batches.steps_per_epoch):
         batch = batches[step]
@@ -236,7 +252,7 @@ def test_an_epoch_uses_every_pair_once_almost_without_padding(tokenizer):
     assert batches.pairs - 16 < seen <= batches.pairs
     used = torch.cat([batches._order.flatten()])
     assert len(used.unique()) == len(used)
-    assert padded <= 12  # at most one for each boundary between lengths
+    assert padded <= 16  # at most one for each boundary between lengths
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tokenizer):

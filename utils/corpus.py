@@ -30,6 +30,8 @@ from utils.textfiles import CorpusError, read_documents  # noqa: F401  (part of 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # their ids are 0 to 4
 IGNORED = -100  # the label of a position that is not scored, as in torch and transformers
 IS_NEXT, NOT_NEXT = 0, 1  # next_sentence_label, as in transformers
+NOTHING = -1  # the number of the second sentence where there is none
+SINGLE_SHARE = 0.15  # of the training texts: one sentence on its own, so that models can read single sentences
 SPLIT = (0.8, 0.1, 0.1)  # of the selected tokens: hidden, replaced, kept (Devlin et al., section 3.1)
 
 
@@ -174,33 +176,38 @@ def _first_of_word(input_ids: Tensor, ordinary: Tensor, pieces: _Pieces, word_id
 
 class SentencePair(NamedTuple):
     first: str
-    second: str
-    label: int  # 0 IsNext, 1 NotNext (for sentence order: 1 swapped)
+    second: str | None  # None for a sentence on its own
+    label: int  # 0 IsNext, 1 NotNext (for sentence order: 1 swapped), -100 for a sentence on its own
 
 
 def sentences_of(document: Any) -> list[str]:
     return list(getattr(document, "sentences", document))
 
 
-def sentence_pairs(documents: Sequence[Any], seed: int, kind: str = "nsp") -> list[SentencePair]:
+def sentence_pairs(documents: Sequence[Any], seed: int, kind: str = "nsp",
+                   single_share: float = 0.0) -> list[SentencePair]:
     """Every pair of neighbouring sentences, half of them spoiled. Returns a list of SentencePair.
 
     ``kind="nsp"``: with probability 1/2 the second sentence is replaced by one drawn uniformly from all
     sentences of the *other* documents, whatever its place there (label 1, NotNext; Devlin et al. 2019,
     section 3.1). ``kind="sop"``: with probability 1/2 the two are swapped (label 1; Lan et al. 2020, ALBERT,
-    arXiv 1909.11942, section 3.1). ``kind="plain"``: nothing is spoiled. Raises CorpusError without two
+    arXiv 1909.11942, section 3.1). ``kind="plain"``: nothing is spoiled. With probability ``single_share`` a
+    pair gives way to one sentence on its own, drawn uniformly from all. Raises CorpusError without two
     documents (nsp) or without two neighbouring sentences.
     """
     sentences = [sentence for document in documents for sentence in sentences_of(document)]
     lengths = torch.tensor([len(sentences_of(document)) for document in documents])
-    first, second, labels = pair_indices(lengths, generator_for(seed), kind)
-    return [SentencePair(sentences[i], sentences[j], label)
+    first, second, labels = pair_indices(lengths, generator_for(seed), kind, single_share)
+    return [SentencePair(sentences[i], None if j == NOTHING else sentences[j], label)
             for i, j, label in zip(first.tolist(), second.tolist(), labels.tolist(), strict=True)]
 
 
-def pair_indices(document_lengths: Tensor, generator: torch.Generator,
-                 kind: str = "nsp") -> tuple[Tensor, Tensor, Tensor]:
-    """:func:`sentence_pairs` on sentence numbers, counted through all documents: 3 tensors of (pairs,)."""
+def pair_indices(document_lengths: Tensor, generator: torch.Generator, kind: str = "nsp",
+                 single_share: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`sentence_pairs` on sentence numbers, counted through all documents: first, second, label (pairs,).
+
+    The second of a sentence on its own is -1 and its label -100.
+    """
     if kind not in ("nsp", "sop", "plain"):
         raise ValueError(f"kind={kind!r} is unknown; use 'nsp' (next sentence), 'sop' (order) or 'plain'.")
     total = int(document_lengths.sum())
@@ -212,17 +219,26 @@ def pair_indices(document_lengths: Tensor, generator: torch.Generator,
                           "line and a blank line only between documents.")
     second, spoiled = first + 1, torch.rand(len(first), generator=generator) < 0.5
     if kind == "plain":
-        return first, second, torch.zeros_like(first)
-    if kind == "sop":
-        return torch.where(spoiled, second, first), torch.where(spoiled, first, second), spoiled.long()
+        spoiled = torch.zeros_like(spoiled)
+    elif kind == "sop":
+        first, second = torch.where(spoiled, second, first), torch.where(spoiled, first, second)
+    else:
+        second = torch.where(spoiled, _elsewhere(document_lengths, document[first], generator), second)
+    alone = torch.rand(len(first), generator=generator) < single_share
+    anywhere = torch.randint(total, (len(first),), generator=generator)
+    return (torch.where(alone, anywhere, first), torch.where(alone, NOTHING, second),
+            torch.where(alone, IGNORED, spoiled.long()))
+
+
+def _elsewhere(document_lengths: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
+    """For each number of a document in ``own``, a sentence drawn uniformly from all other documents."""
     if len(document_lengths) < 2:
         raise CorpusError("There is only one document, so no other can lend a wrong next sentence; separate "
                           "documents by a blank line, or train without next-sentence prediction.")
-    own = document_lengths[document[first]]
-    start = ends[document[first]] - own
-    other = (torch.rand(len(first), generator=generator, dtype=torch.float64) * (total - own)).long()
-    other += torch.where(other >= start, own, 0)  # step over the pair's own document
-    return first, torch.where(spoiled, other, second), spoiled.long()
+    length, end = document_lengths[own], document_lengths.cumsum(0)[own]
+    others = document_lengths.sum() - length
+    drawn = (torch.rand(len(own), generator=generator, dtype=torch.float64) * others).long()
+    return drawn + torch.where(drawn >= end - length, length, 0)  # step over the own document
 
 
 def generator_for(*numbers: int) -> torch.Generator:
@@ -280,9 +296,9 @@ class PairBatches:
 
     def __init__(self, corpus: EncodedCorpus, tokenizer: Any, batch_size: int = 64, seed: int = 0,
                  kind: str = "nsp", mask: bool = True, probability: float = 0.15,
-                 whole_word: bool = False) -> None:
+                 whole_word: bool = False, single_share: float = SINGLE_SHARE) -> None:
         self.corpus, self.tokenizer = corpus, tokenizer
-        self.batch_size, self.seed, self.kind = batch_size, seed, kind
+        self.batch_size, self.seed, self.kind, self.single_share = batch_size, seed, kind, single_share
         self.mask, self.probability, self.whole_word = mask, probability, whole_word
         self.pairs = len(pair_indices(corpus.document_lengths, generator_for(seed), kind)[0])
         self.steps_per_epoch = self.pairs // batch_size
@@ -309,9 +325,9 @@ class PairBatches:
 
     def _plan(self, epoch: int) -> None:
         generator = generator_for(self.seed, 1, epoch)
-        pairs = pair_indices(self.corpus.document_lengths, generator, self.kind)
+        pairs = pair_indices(self.corpus.document_lengths, generator, self.kind, self.single_share)
         self._first, self._second, self._labels = pairs
-        lengths = self.corpus.starts.diff()
+        lengths = torch.cat([self.corpus.starts.diff(), torch.tensor([-1])])  # [NOTHING] is -1: no second [SEP]
         shuffled = torch.randperm(self.pairs, generator=generator)
         by_length = (lengths[self._first] + lengths[self._second])[shuffled].sort(stable=True).indices
         # Which pairs are left over must not depend on length: begin the cut at a random place.
@@ -327,6 +343,7 @@ class PairBatches:
         starts, ids = self.corpus.starts, self.tokenizer
         start_a, length_a = starts[first, None], (starts[first + 1] - starts[first])[:, None]
         start_b, length_b = starts[second, None], (starts[second + 1] - starts[second])[:, None]
+        length_b = torch.where(second[:, None] == NOTHING, -1, length_b)  # neither words nor a second [SEP]
         total = length_a + length_b + 3
         position = torch.arange(int(total.max()))[None]
         in_first = position <= length_a + 1  # [CLS], the first sentence, its [SEP]
