@@ -85,11 +85,7 @@ def build(
         options["num_labels"] = num_labels
     model_class = _model_class(source, config, head)
     bare = head == "encoder" or model_class.__name__.endswith("Model")
-    if (
-        bare
-        and config["model_type"] in {"bert", "roberta"}
-        and not any("pooler." in each for each in tensors)
-    ):
+    if bare and config["model_type"] in {"bert", "roberta"} and not any("pooler." in each for each in tensors):
         options["add_pooling_layer"] = False  # saved without one: leave it out rather than draw one at random
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -123,9 +119,7 @@ def recorded_sha256(folder: Path) -> str | None:
 def quiet() -> Iterator[None]:
     """Keep the library's loading report and progress bars off the screen, then restore the settings."""
     verbosity = library_logging.get_verbosity()
-    bars = (
-        library_logging.is_progress_bar_enabled() and not huggingface_hub.utils.are_progress_bars_disabled()
-    )
+    bars = library_logging.is_progress_bar_enabled() and not huggingface_hub.utils.are_progress_bars_disabled()
     library_logging.set_verbosity_error()
     library_logging.disable_progress_bar()
     try:
@@ -179,15 +173,12 @@ def _model_class(source: Source, config: dict[str, Any], head: str | None) -> An
     found = getattr(transformers, named, None)
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         raise DamagedModel(
-            f"the config.json of {source.name!r} names the class {named!r}, which does not exist: "
-            f"{source.remedy}."
+            f"the config.json of {source.name!r} names the class {named!r}, which does not exist: {source.remedy}."
         )
     return found
 
 
-def _from_pretrained(
-    source: Source, model_class: Any, head: str | None, options: dict[str, Any]
-) -> tuple[Any, dict]:
+def _from_pretrained(source: Source, model_class: Any, head: str | None, options: dict[str, Any]) -> tuple[Any, dict]:
     """Build the model from local files and return it with the library's report."""
     try:
         return model_class.from_pretrained(
@@ -204,17 +195,13 @@ def _from_pretrained(
             raise
         raise MissingHead(f"a model of the kind of {source.name!r} cannot have a {head!r} head.") from None
     except (RuntimeError, OSError, SafetensorError) as problem:
-        raise DamagedModel(
-            f"the weights of {source.name!r} do not fit its config.json: {source.remedy}."
-        ) from problem
+        raise DamagedModel(f"the weights of {source.name!r} do not fit its config.json: {source.remedy}.") from problem
 
 
 def _tokenizer(source: Source) -> transformers.PreTrainedTokenizerBase:
     """Load the tokenizer of a folder."""
     try:
-        return transformers.AutoTokenizer.from_pretrained(
-            source.folder, local_files_only=True, trust_remote_code=False
-        )
+        return transformers.AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     except Exception as problem:  # the tokenizers library raises plain Exception for a damaged file
         raise DamagedModel(f"the tokenizer of {source.name!r} is damaged: {source.remedy}.") from problem
 
@@ -223,13 +210,9 @@ def _check(source: Source, model: Any, tokenizer: Any, report: dict, head: str |
     """Raise an error for what the library only mentions: missing, foreign or broken weights."""
     base = model.base_model_prefix + "."
     missing = sorted(report["missing_keys"])
-    inside = [
-        key for key in missing if "pooler." not in key and (key.startswith(base) or model.base_model is model)
-    ]
+    inside = [key for key in missing if "pooler." not in key and (key.startswith(base) or model.base_model is model)]
     if inside:
-        raise DamagedModel(
-            f"{source.name!r} lacks {len(inside)} of its weights, such as {inside[0]}: {source.remedy}."
-        )
+        raise DamagedModel(f"{source.name!r} lacks {len(inside)} of its weights, such as {inside[0]}: {source.remedy}.")
     if missing and head not in FINE_TUNING_HEADS:
         raise MissingHead(
             f"{source.name!r} has no trained {head or 'pretraining'} head, and a random one is never bolted "
@@ -240,14 +223,12 @@ def _check(source: Source, model: Any, tokenizer: Any, report: dict, head: str |
     foreign = [key for key in sorted(report["unexpected_keys"]) if NUMBERED_LAYER.search(key)]
     if foreign:
         raise DamagedModel(
-            f"{source.name!r} has weights that its config.json has no place for, such as {foreign[0]}: "
-            f"{source.remedy}."
+            f"{source.name!r} has weights that its config.json has no place for, such as {foreign[0]}: {source.remedy}."
         )
     rows = model.get_input_embeddings().weight.shape[0]
-    if not rows // 2 <= len(tokenizer) <= rows:
+    if not len(tokenizer) <= rows <= 2 * len(tokenizer):  # vocabularies are padded, but not to double their size
         raise DamagedModel(
-            f"the tokenizer of {source.name!r} knows {len(tokenizer)} tokens but its model {rows}: "
-            f"{source.remedy}."
+            f"the tokenizer of {source.name!r} knows {len(tokenizer)} tokens but its model {rows}: {source.remedy}."
         )
     broken = next((key for key, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
     if broken:
