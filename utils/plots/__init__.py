@@ -152,7 +152,7 @@ def truth_marker(ax: Axes, x: Sequence[float], y: Sequence[float], label: str = 
         markeredgecolor=TRUTH,
         markeredgewidth=1.4,
         markersize=8,
-        markevery=None,
+        markevery=1,
         zorder=4,
         label=label,
     )
