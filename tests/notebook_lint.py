@@ -72,7 +72,7 @@ def ending(notebook: Notebook) -> Iterator[str]:
     section = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            section = ([h for h in re.findall(r"^## +(.+?) *$", cell.source, re.MULTILINE)] or [section])[-1]
+            section = [section, *re.findall(r"^## +(.+?) *$", cell.source, re.MULTILINE)][-1]
         for tag, heading in (("quiz", "Quiz"), ("claims", "Claims")):
             if tag in tags(cell) and section != heading:
                 yield f"the cell tagged {tag!r} stands under '{section}', not under '## {heading}'."

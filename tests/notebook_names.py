@@ -23,7 +23,7 @@ def unknown_names(source: str) -> list[str]:
 
 
 def unknown_files(source: str) -> list[str]:
-    """Paths in inline code that begin with a folder of the repository and do not exist (NAME and NN are placeholders)."""
+    """Paths in inline code that begin with a folder of the repository and do not exist (NAME, NN: placeholders)."""
     paths = [match[1] for text in _inline(source) if (match := FILES.match(text))]
     return [path for path in paths if not re.search(r"NAME|NN", path) and not (ROOT / path).exists()]
 

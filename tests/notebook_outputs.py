@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.notebook_parts import Notebook, tags
+from tests.notebook_parts import Notebook
 
 # What must not stand in an output, and how the message names it.
 TRACES = {

@@ -70,7 +70,7 @@ def bootstrap(
         return Estimate(*[float(statistic(data, axis=0))] * 3)
     settings = {"confidence_level": level, "n_resamples": resamples, "vectorized": True}
     random = np.random.default_rng(seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", scipy_stats.DegenerateDataWarning)  # answered by the percentile method below
         interval = scipy_stats.bootstrap((data,), statistic, method=method, rng=random, **settings).confidence_interval
     if not np.isfinite(interval).all():
