@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from utils.corpus import IS_NEXT
@@ -152,3 +153,66 @@ def _column(exam: Exam, text: int, sentence: int, position: int) -> int:
 
 def _vocabulary_size(exam: Exam) -> int:
     return exam.answers.shape[1]
+
+
+# Slots of the world's frames, grouped as a reader would call them; a fixed word of a frame has no slot.
+KINDS = {
+    "pronouns": ("pronoun", "object_pronoun", "possessive", "friend_pronoun"),
+    "names": ("name", "friend"),
+    "occupations": ("occupation",),
+    "tools": ("tool",),
+    "towns, communities": ("town", "community", "employer"),
+    "topic words": ("topic", "object", "place"),
+    "tone words": ("mood", "trait", "day_was", "treated"),
+    "free words": ("day", "time", "colour", "relative", "room", "number", "weather", "manner"),
+}
+FIXED = "fixed words"
+
+
+def kinds_of_words(world: World) -> np.ndarray:
+    """The kind of each word of the vocabulary: the first of KINDS that can write it, else "fixed words"."""
+    kinds = np.full(len(world.vocabulary), FIXED, dtype=object)
+    for kind, slots in reversed(KINDS.items()):
+        for slot in slots:
+            if slot in world.grammar.slots:
+                kinds[world.grammar.slots[slot].emission.any(0)] = kind
+    return kinds
+
+
+def by_kind(model: Any, tokenizer: Any, world: World, exam: Exam) -> pd.DataFrame:
+    """Where the loss is paid, by kind of the word written: entropy (unavoidable) and KL (the model's own), in nats.
+
+    Columns: kind, questions, entropy and kl (means per question of that kind), and each one's share of
+    the overall mean loss, entropy_share and kl_share, which add up to the mean entropy and the mean KL.
+    """
+    words, _ = answers(model, tokenizer, exam)
+    log_q = words[:, len(tokenizer) - _vocabulary_size(exam) :]
+    log_p = np.log(np.where(exam.answers > 0, exam.answers, 1.0))
+    entropy = -(exam.answers * log_p).sum(1)
+    kl = (exam.answers * (log_p - log_q)).sum(1)
+    table = pd.DataFrame({"kind": kinds_of_words(world)[exam.target], "entropy": entropy, "kl": kl})
+    grouped = table.groupby("kind").agg(questions=("kl", "size"), entropy=("entropy", "mean"), kl=("kl", "mean"))
+    for part in ("entropy", "kl"):
+        grouped[f"{part}_share"] = grouped[part] * grouped["questions"] / len(table)
+    return grouped.sort_values("entropy_share", ascending=False).reset_index()
+
+
+@torch.no_grad()
+def share_of_she(model: Any, tokenizer: Any, world: World, template: str | None = None) -> pd.DataFrame:
+    """P(she) / (P(she) + P(he)) for each occupation, by the model and exactly; columns occupation, model, exact.
+
+    template: a sentence of the world with {occupation} and one [MASK] where the pronoun is.
+    """
+    template = template or "the {occupation} said that [MASK] was happy ."
+    pronouns = tokenizer.convert_tokens_to_ids(["she", "he"])
+    rows = []
+    for occupation in world.share_of_she():
+        text = template.format(occupation=occupation)
+        batch = tokenizer(text, return_tensors="pt").to(next(model.parameters()).device)
+        output = model(**batch)
+        logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+        place = int((batch["input_ids"][0] == tokenizer.mask_token_id).nonzero()[0, 0])
+        shares = torch.softmax(logits[0, place, pronouns].float(), -1)
+        exact = world.masked_distribution(text)
+        rows.append((occupation, float(shares[0]), exact["she"] / (exact["she"] + exact["he"])))
+    return pd.DataFrame(rows, columns=["occupation", "model", "exact"])
