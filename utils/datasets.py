@@ -1,6 +1,7 @@
 """Data of the course: `load(name)` gives a table, `fetch(name)` gives the folder of a public data set.
 
-Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`.
+Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
+`"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
 better read where their authors keep them. `fetch` downloads one from a pinned address (a commit, so it cannot change),
@@ -61,6 +62,16 @@ def names() -> pd.DataFrame:
     return pd.read_csv(DATA / "names_by_origin.csv", keep_default_na=False)
 
 
+def first_sentences() -> pd.DataFrame:
+    """Forty sentences for a first fine-tuning run. Columns: `text`, `label` ("positive", "negative"), `split`."""
+    return pd.read_csv(DATA / "first_sentences.csv", keep_default_na=False)
+
+
+def glossary() -> pd.DataFrame:
+    """The course's words in English and Chinese. Columns: `term`, `chinese`, `meaning`, `notebook` (two digits)."""
+    return pd.read_csv(DATA / "glossary.csv", keep_default_na=False, dtype=str)
+
+
 def weat() -> pd.DataFrame:
     """The ten tests of Caliskan et al. 2017. Columns: `test`, `role` ("X", "Y", "A", "B"), `set`, `text`."""
     sets = pd.read_csv(DATA / "word_lists" / "caliskan_2017_sets.csv", keep_default_na=False)
@@ -84,6 +95,8 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "names": names,
     "weat": weat,
     "weat-published": weat_published,
+    "first-sentences": first_sentences,
+    "glossary": glossary,
 }
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "crows-pairs": tables.crows_pairs,
