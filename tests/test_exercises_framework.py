@@ -299,5 +299,12 @@ def test_detectors():
         expect_detector(lambda f: None, **pair)
 
 
+def test_a_named_mistake_comes_before_the_general_message():
+    named = [("nan", lambda value: np.isnan(value).any(), "0 log 0 is 0."), ("list", [1.0, 2.0], "add them up.")]
+    assert refusal(expect_number, float("nan"), 1.0, mistakes=named) == "0 log 0 is 0."
+    assert refusal(expect_number, [1.0, 2.0], 3.0, mistakes=named) == "add them up."
+    assert refusal(expect_array, [np.nan, 1.0], [1.0, 1.0], mistakes=named) == "0 log 0 is 0."
+
+
 def test_a_mistake_never_beats_the_right_answer():
     assert refusal(expect_number, 1.0, 1.0, mistakes=[("same", 1.0, "no")]) == ""

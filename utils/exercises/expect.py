@@ -56,9 +56,11 @@ def expect_number(
     """
     value = as_array(got, name)
     if value.size != 1:
+        raise_known_mistake(value, mistakes, tolerance=tolerance)
         raise Refused(f"{name} should be a single number, but it has shape {value.shape}.")
     value, expected = float(value.reshape(())), float(as_array(expected, "the reference"))
     if not np.isfinite(value):
+        raise_known_mistake(value, mistakes)
         raise Refused(f"{name} is {value}: look for a division by zero, a logarithm of zero or an overflow.")
     allowed = tolerance + relative * abs(expected)
     if abs(value - expected) <= allowed:
@@ -87,6 +89,7 @@ def expect_array(
         raise_known_mistake(value, mistakes, tolerance=tolerance)
         raise Refused(f"{name} has shape {value.shape}; it should have shape {reference.shape}.")
     if np.isnan(value).sum() > np.isnan(reference).sum():
+        raise_known_mistake(value, mistakes, tolerance=tolerance)
         raise Refused(f"{name} contains {int(np.isnan(value).sum())} values that are not a number (nan).")
     near = np.isclose(value, reference, rtol=relative, atol=tolerance, equal_nan=True)
     if near.all():
