@@ -1,5 +1,7 @@
 """Wrong answers to the exercises of notebook 02, each with a fragment of the message it must get."""
 
+CORRUPT = "def corrupt(input_ids, special, draw, fate, random_ids, mask_id):\n"
+
 WRONG = {
     "masked_mean": [
         ("def masked_mean(losses, labels):\n    return losses.mean()", "runs over every position"),
@@ -10,19 +12,20 @@ WRONG = {
         ("def masked_mean(losses, labels):\n    return losses[labels]", "IndexError"),
     ],
     "corrupt": [
-        ("def corrupt(input_ids, special, draw, fate, random_ids, mask_id):\n    selected = draw < 0.15\n"
+        (CORRUPT + "    selected = draw < 0.15\n"
          "    labels = torch.where(selected, input_ids, -100)\n"
          "    return torch.where(selected, mask_id, input_ids), labels", "never selected"),
-        ("def corrupt(input_ids, special, draw, fate, random_ids, mask_id):\n    selected = (draw < 0.15) & ~special\n"
+        (CORRUPT + "    selected = (draw < 0.15) & ~special\n"
          "    return torch.where(selected, mask_id, input_ids), torch.where(selected, input_ids, -100)",
          "every selected word became"),
-        ("def corrupt(input_ids, special, draw, fate, random_ids, mask_id):\n    selected = (draw < 0.15) & ~special\n"
-         "    return torch.where(selected & (fate < 0.8), mask_id, input_ids), input_ids", "every position has a label"),
-        ("def corrupt(input_ids, special, draw, fate, random_ids, mask_id):\n    selected = (draw < 0.15) & ~special\n"
+        (CORRUPT + "    selected = (draw < 0.15) & ~special\n"
+         "    return torch.where(selected & (fate < 0.8), mask_id, input_ids), input_ids",
+         "every position has a label"),
+        (CORRUPT + "    selected = (draw < 0.15) & ~special\n"
          "    hidden = torch.where(selected & (fate < 0.8), mask_id, input_ids)\n"
          "    hidden = torch.where(selected & (fate >= 0.8) & (fate < 0.9), random_ids, hidden)\n"
          "    return hidden, torch.where(selected, hidden, -100)", "labels hold the corrupted word"),
-        ("def corrupt(input_ids, special, draw, fate, random_ids, mask_id):\n    selected = (draw < 0.15) & ~special\n"
+        (CORRUPT + "    selected = (draw < 0.15) & ~special\n"
          "    hidden = torch.where(selected & (fate < 0.8), mask_id, input_ids)\n"
          "    hidden = torch.where(selected & (fate >= 0.9), random_ids, hidden)\n"
          "    return hidden, torch.where(selected, input_ids, -100)", "random and kept are exchanged"),
@@ -31,7 +34,8 @@ WRONG = {
         ("def kl_divergence(p, q):\n    return sum(q[w] * np.log(q[w] / max(p[w], 1e-300)) for w in p)", "KL(q || p)"),
         ("def kl_divergence(p, q):\n    return sum(p[w] * np.log2(p[w] / q[w]) for w in p if p[w] > 0)", "in bits"),
         ("def kl_divergence(p, q):\n    return -sum(p[w] * np.log(q[w]) for w in p)", "cross-entropy"),
-        ("def kl_divergence(p, q):\n    return sum(p[w] * np.log(q[w] / p[w]) for w in p if p[w] > 0)", "sign is turned"),
+        ("def kl_divergence(p, q):\n    return sum(p[w] * np.log(q[w] / p[w]) for w in p if p[w] > 0)",
+         "sign is turned"),
         ("def kl_divergence(p, q):\n    with np.errstate(all='ignore'):\n"
          "        return sum(np.float64(p[w]) * np.log(np.float64(p[w]) / q[w]) for w in p)", "makes this nan"),
     ],

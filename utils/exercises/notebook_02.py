@@ -66,7 +66,8 @@ def corrupt(answer):
     expect_true(isinstance(got, tuple | list) and len(got) == 2,
                 "return two tensors, the corrupted input_ids and the labels: `return corrupted, labels`.")
     with_special = draw < 0.15
-    swapped = torch.where(selected & (fate >= 0.9), random_ids, torch.where(selected & (fate < 0.8), MASK_ID, input_ids))
+    hidden = torch.where(selected & (fate < 0.8), MASK_ID, input_ids)
+    swapped = torch.where(selected & (fate >= 0.9), random_ids, hidden)
     unconditional = torch.where(~special & (fate < 0.8), MASK_ID, input_ids)
     expect_array(got[1], labels, name="labels", mistakes=[
         ("specials", torch.where(with_special, input_ids, IGNORED),
@@ -80,7 +81,8 @@ def corrupt(answer):
          "every selected word became [MASK]; a tenth should become a random word and a tenth stay."),
         ("not selected", torch.where(unconditional == MASK_ID, MASK_ID, expected),
          "you hide four fifths of all words; the 80 % is a share of the selected words only."),
-        ("order", swapped, "random and kept are exchanged: fate in [0.8, 0.9) means a random word, above that it stays."),
+        ("order", swapped,
+         "random and kept are exchanged: fate in [0.8, 0.9) means a random word, above that it stays."),
         ("unselected", torch.where(~special & (fate < 0.8), MASK_ID,
                                    torch.where(~special & (fate >= 0.8) & (fate < 0.9), random_ids, input_ids)),
          "you apply 80/10/10 to every word; apply it to the selected ones."),
@@ -103,7 +105,8 @@ def kl_divergence(answer):
         expect_number(got, true, tolerance=1e-9, name="KL(p || q)", unit="nats", mistakes=[
             ("reverse", reverse, "this is KL(q || p); the average is taken under p, the true distribution."),
             ("bits", true / math.log(2), "this is in bits; use the natural logarithm for nats."),
-            ("cross-entropy", cross, "this is the cross-entropy, which still contains the entropy of p; subtract H(p)."),
+            ("cross-entropy", cross,
+             "this is the cross-entropy, which still contains the entropy of p; subtract H(p)."),
             ("negative", -true, "the sign is turned: the ratio inside the logarithm is p over q."),
             ("no number", lambda value: math.isnan(value),
              "a word with p = 0 makes this nan; such a word adds nothing (p log p goes to 0), so leave it out."),
@@ -145,8 +148,8 @@ def is_sound_loss(answer):
         lambda implementation: call(answer, implementation),
         correct=[("torch's cross_entropy with ignore_index", _sound), ("log-softmax by hand", _sound_by_hand)],
         faulty=[
-            ("mean first", _mean_first, "your test passes a loss that takes the mean before it multiplies by the mask, so "
-             "the words that were not asked count too; change their logits and see whether the loss moves."),
+            ("mean first", _mean_first, "your test passes a loss that takes the mean before it multiplies by the "
+             "mask, so the words that were not asked count too; change their logits and see whether the loss moves."),
             ("divided by all", _divided_by_all, "your test passes a loss that divides by all positions; compare with a "
              "value you know, such as log(vocabulary) for logits that are all zero."),
             ("shifted", _shifted, "your test passes a loss that compares each word with the prediction one place "
