@@ -14,7 +14,7 @@ FOLDER = ROOT / "notebooks"
 HEADING = re.compile(r"^### Exercise (\d+\.\d+) · (\S.*)$", re.MULTILINE)
 SUMMARY = re.compile(r"<summary>\s*(.*?)\s*</summary>", re.DOTALL)
 DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
-FENCE = re.compile(r"^(```|~~~)(\w*)[^\n]*\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(`{3,}|~{3,})(\w*)[^\n]*\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass

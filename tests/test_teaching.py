@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from tests import example_notebook, teaching
-from tests.notebook_parts import FOLDER, Exercise, Notebook, notebook_paths
+from tests.notebook_parts import FENCE, FOLDER, Exercise, Notebook, notebook_paths, solutions
 from tests.teaching import Classroom
 from utils.exercises import quiz
 
@@ -111,3 +112,33 @@ def test_answers_do_not_leak_into_each_other(example):
 def test_example_quiz_file_is_valid(tmp_path):
     example_notebook.build(tmp_path)
     assert quiz.load("99", folder=tmp_path) == json.loads((tmp_path / "99.json").read_text())
+
+
+def test_example_in_contributing_works():
+    """The check, the solution and the wrong answers that CONTRIBUTING.md shows fit together."""
+    import torch
+
+    text = (FOLDER.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = [match[2] for match in FENCE.findall(text) if match[1] in ("python", "markdown")]
+    check, wrong = (next(block for block in blocks if start in block) for start in ('@exercise("2.1")', "WRONG = {"))
+    (solution,) = [code for block in blocks for code in solutions(block)]
+
+    def batch(seed):
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(5, 9, (2, 6), generator=generator)
+        labels[:, ::2] = -100
+        return torch.rand(2, 6, generator=generator), labels
+
+    names = {"_batch": batch, "_mean_by_hand": lambda losses, labels: losses[labels != -100].sum() / 6}
+    exec(check, names)
+    card = Exercise("2.1", "", "", stub=stub_of(blocks), check="check.masked_mean(masked_mean)", solutions=[solution])
+    classroom = Classroom.__new__(Classroom)
+    classroom.names = {"check": SimpleNamespace(masked_mean=names["masked_mean"])}
+    exec(wrong, names)
+    assert teaching.stub_fault(classroom, card) == ""
+    assert teaching.solution_fault(classroom, card) == ""
+    assert teaching.wrong_answer_faults(classroom, card, names["WRONG"]["masked_mean"]) == []
+
+
+def stub_of(blocks: list[str]) -> str:
+    return next(block for block in blocks if block.startswith("def masked_mean") and "return None" in block)
