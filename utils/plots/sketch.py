@@ -19,7 +19,7 @@ def sketch(series: Series, lines: Mapping[str, float], xlabel: str, ylabel: str,
 
     series: {name: [(x, y), ...]}; points that are not finite are left out. xmax: how far the x axis reaches at least.
     """
-    points = {name: [point for point in curve if math.isfinite(point[1])] for name, curve in series.items()}
+    points = {name: _thinned(curve) for name, curve in series.items()}
     points = {name: curve for name, curve in points.items() if curve}
     heights = [y for curve in points.values() for _, y in curve] + list(lines.values())
     low, high = min(heights, default=0.0), max(heights, default=1.0)
@@ -47,10 +47,15 @@ def sketch(series: Series, lines: Mapping[str, float], xlabel: str, ylabel: str,
     return "".join(parts) + "</svg>"
 
 
+def _thinned(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most about POINTS_DRAWN finite points, the last one always among them."""
+    kept = [*curve[-1 :: -max(1, len(curve) // POINTS_DRAWN)]][::-1]
+    return [point for point in kept if math.isfinite(point[1])]
+
+
 def _curve(index: int, name: str, curve: Sequence[tuple[float, float]], place) -> list[str]:
     colour, dash = STROKES[index % len(STROKES)]
-    drawn = [*curve[:: max(1, len(curve) // POINTS_DRAWN)], curve[-1]]
-    corners = " ".join(f"{x},{y}" for x, y in (place(*point) for point in drawn))
+    corners = " ".join(f"{x},{y}" for x, y in (place(*point) for point in curve))
     style = f'fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"'
     x, y = place(*curve[-1])
     label = f"{name} {curve[-1][1]:.3f}".strip()
