@@ -71,7 +71,7 @@ test-oldest:
 
 test-browser: environment
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements-browser.txt
-	@$(RUN) -m pytest tests/browser --browser-tests $(PYTEST_FLAGS)
+	@$(RUN) -m pytest tests/browser $(if $(NOTEBOOK),--notebook $(NOTEBOOK)) $(PYTEST_FLAGS)
 
 lint: environment
 	@$(RUN) -m ruff check .
