@@ -112,10 +112,11 @@ def test_truth_is_dashed_black_and_labelled():
     plots.truth_line(ax, 0.5, "floor")
     plots.truth_line(ax, 0.5, "start", vertical=True)
     plots.truth_line(ax, 0.7, "under", below=True)
+    plots.truth_line(ax, 0.9, "beside", outside=True)
     plots.truth_marker(ax, [1], [2], "planted")
-    assert [text.get_text() for text in ax.texts] == ["floor", "start", "under"]
-    assert all(line.get_color() == "#000000" and line.is_dashed() for line in ax.lines[:3])
-    assert ax.lines[3].get_markerfacecolor() == "none" and ax.lines[3].get_label() == "planted"
+    assert [text.get_text() for text in ax.texts] == ["floor", "start", "under", "beside"]
+    assert all(line.get_color() == "#000000" and line.is_dashed() for line in ax.lines[:4])
+    assert ax.lines[4].get_markerfacecolor() == "none" and ax.lines[4].get_label() == "planted"
 
 
 def test_interval_band_and_direct_label():
@@ -201,7 +202,7 @@ def test_sketch_is_well_formed_and_true():
     assert "floor & more" in texts and "nats <x>" in texts and "1.000" in texts
     line = next(element for element in root.iter() if element.tag.endswith("polyline"))
     points = [tuple(map(float, pair.split(","))) for pair in line.get("points").split()]
-    assert points[0][0] == 60 and points[-1][0] == 620 and points[0][1] < points[-1][1]  # falls, and ends at the right
+    assert points[0][0] == 60 and points[-1][0] == 540 and points[0][1] < points[-1][1]  # it falls, to the right edge
     assert "nan" not in drawing
 
 

@@ -128,8 +128,13 @@ def png(figure: Figure) -> bytes:
     return picture
 
 
-def truth_line(ax: Axes, value: float, label: str, *, vertical: bool = False, below: bool = False) -> None:
-    """Draw known truth as a dashed black line with its label on it (`below` it where a curve lies above)."""
+def truth_line(
+    ax: Axes, value: float, label: str, *, vertical: bool = False, below: bool = False, outside: bool = False
+) -> None:
+    """Draw known truth as a dashed black line with its label on it.
+
+    below: the label under the line, where curves come down to it; outside: to the right of the axes, for several lines.
+    """
     style = {"color": TRUTH, "linestyle": (0, (4, 3)), "linewidth": 1.4, "marker": "", "zorder": 3}
     words = {"textcoords": "offset points", "fontsize": 9, "color": TRUTH, "zorder": 5}
     if vertical:
@@ -137,8 +142,12 @@ def truth_line(ax: Axes, value: float, label: str, *, vertical: bool = False, be
         ax.annotate(label, (value, 1), xycoords=("data", "axes fraction"), xytext=(4, -2), va="top", ha="left", **words)
         return
     ax.axhline(value, **style)
-    place = {"xytext": (-2, -4), "va": "top"} if below else {"xytext": (-2, 3), "va": "bottom"}
-    ax.annotate(label, (1, value), xycoords=("axes fraction", "data"), ha="right", **place, **words)
+    place = {"xytext": (-2, 3), "va": "bottom", "ha": "right"}
+    if below:
+        place = {"xytext": (-2, -4), "va": "top", "ha": "right"}
+    if outside:
+        place = {"xytext": (4, 0), "va": "center", "ha": "left"}
+    ax.annotate(label, (1, value), xycoords=("axes fraction", "data"), **place, **words)
 
 
 def truth_marker(ax: Axes, x: Sequence[float], y: Sequence[float], label: str = "truth") -> None:

@@ -87,7 +87,7 @@ class LiveCurve:
             x, y = zip(*points, strict=True)
             ax.plot(x, y, color=PALETTE[place % 5], linestyle=LINESTYLES[place % 5], marker="", label=name)
         for label, height in self.lines.items():
-            truth_line(ax, height, label, below=True)
+            truth_line(ax, height, label, below=len(self.lines) == 1, outside=len(self.lines) > 1)
         ax.margins(y=0.12)  # room for the label under the floor
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
         if len(self.series) > 1:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 60, 20, 16, 46
+LEFT, RIGHT, TOP, BOTTOM = 60, 100, 16, 46
 POINTS_DRAWN = 300  # more would not be seen on 560 pixels
 STROKES = (("#0072B2", "none"), ("#D55E00", "7 3"), ("#56B4E9", "2 3"), ("#009E73", "7 2 2 2"), ("#CC79A7", "1 3"))
 
@@ -26,6 +26,7 @@ def sketch(series: Series, lines: Mapping[str, float], xlabel: str, ylabel: str,
     span = (high - low) or 1.0
     low, high = low - 0.12 * span, high + 0.05 * span  # room under the lowest line for its label
     last = max([xmax, 1.0] + [curve[-1][0] for curve in points.values()])
+    alone = len(lines) == 1  # one label has room inside, under its line; several stand beside theirs
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, down = x / last, (high - y) / (high - low)
@@ -41,9 +42,9 @@ def sketch(series: Series, lines: Mapping[str, float], xlabel: str, ylabel: str,
     for label, height in lines.items():
         _, y = place(0, height)
         parts.append(_path(LEFT, y, WIDTH - RIGHT, 'stroke="#000" stroke-width="1.5" stroke-dasharray="6 4"'))
-        parts.append(_text(WIDTH - RIGHT, y + 15, label))
+        parts.append(_text(WIDTH - RIGHT, y + 15, label) if alone else _text(WIDTH - RIGHT + 5, y + 4, label, "start"))
     for index, (name, curve) in enumerate(points.items()):
-        parts += _curve(index, name if len(points) > 1 else "", curve, place)
+        parts += _curve(index, f"{name} " if len(points) > 1 else "", curve, place)
     return "".join(parts) + "</svg>"
 
 
@@ -57,12 +58,11 @@ def _curve(index: int, name: str, curve: Sequence[tuple[float, float]], place) -
     colour, dash = STROKES[index % len(STROKES)]
     corners = " ".join(f"{x},{y}" for x, y in (place(*point) for point in curve))
     style = f'fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"'
-    x, y = place(*curve[-1])
-    label = f"{name} {curve[-1][1]:.3f}".strip()
-    anchor = "end" if x > LEFT + 80 else "start"
+    row = TOP + 14 * (index + 1)  # the latest values are listed at the top right, where falling curves are not
     return [
         f'<polyline points="{corners}" {style}/>',
-        _text(x, y - 8, label, anchor, f'font-weight="bold" fill="{colour}"'),
+        f'<path d="M{WIDTH - RIGHT - 130} {row - 4}h26" {style}/>',
+        _text(WIDTH - RIGHT, row, f"{name}{curve[-1][1]:.3f}", style=f'font-weight="bold" fill="{colour}"'),
     ]
 
 
