@@ -23,9 +23,9 @@ def mlm_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Source: Devlin et al. 2019 (arXiv 1810.04805), section 3.1, task 1.
     """
     scored = labels != IGNORED
-    log_probabilities = logits[scored].log_softmax(dim=-1)  # (scored, vocabulary)
-    of_truth = log_probabilities.gather(-1, labels[scored].unsqueeze(-1))  # (scored, 1)
-    return -of_truth.sum() / max(len(of_truth), 1)
+    log_probabilities = logits.log_softmax(dim=-1)  # (..., vocabulary)
+    of_truth = log_probabilities.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)  # (...)
+    return -of_truth.where(scored, 0).sum() / scored.sum().clamp(min=1)
 
 
 def nsp_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -34,9 +34,10 @@ def nsp_loss(logits: Tensor, labels: Tensor) -> Tensor:
     logits: (batch, 2), column 0 for IsNext and 1 for NotNext; labels: (batch,). A scalar, nats per pair.
     Source: Devlin et al. 2019, section 3.1, task 2.
     """
+    scored = labels != IGNORED
     log_probabilities = logits.log_softmax(dim=-1)  # (batch, 2)
-    of_truth = log_probabilities[labels != IGNORED, labels[labels != IGNORED]]
-    return -of_truth.sum() / max(len(of_truth), 1)
+    of_truth = log_probabilities.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)  # (batch,)
+    return -of_truth.where(scored, 0).sum() / scored.sum().clamp(min=1)
 
 
 sop_loss = nsp_loss  # sentence-order prediction: 0 in order, 1 swapped (Lan et al. 2020, arXiv 1909.11942)

@@ -1,0 +1,62 @@
+"""One training on several processes: each takes its part of the batch, and the gradients are added up.
+
+Every process builds the whole batch (that is cheap) and keeps its own rows, so it knows without asking how
+many scored words there are in all. The sum of the parts' gradients, each weighted by its share of the scored
+words, is then the gradient of the whole batch, as if one process had computed it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import torch
+from torch import Tensor, distributed
+
+
+class Group:
+    """The processes that train together; by default one alone. rank: this one's number; size: how many."""
+
+    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
+        self.rank, self.size = rank, size
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def part_of(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """This process's rows of each tensor (rows are dealt out in turn), and the same batch whole."""
+        return {name: tensor[self.rank :: self.size] for name, tensor in batch.items()}, batch
+
+    def add_up_gradients(self, model: torch.nn.Module) -> None:
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(together)
+        for gradient, summed in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(summed.view_as(gradient))
+
+    def add_up(self, values: dict[str, float]) -> dict[str, float]:
+        if self.size == 1:
+            return values
+        together = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
+        distributed.all_reduce(together)
+        return dict(zip(values, together.tolist(), strict=True))
+
+    def agree(self, flag: bool) -> bool:
+        """True everywhere as soon as it is True in one process."""
+        return bool(self.add_up({"flag": float(flag)})["flag"]) if self.size > 1 else flag
+
+    def wait(self) -> None:
+        if self.size > 1:
+            distributed.barrier()
+
+
+@cache
+def group() -> Group:
+    """The group that ``accelerate launch`` or ``torchrun`` started this process in."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Group()
+    from accelerate import PartialState
+
+    state = PartialState()
+    return Group(state.process_index, state.num_processes, state.device)

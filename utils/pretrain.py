@@ -1,0 +1,364 @@
+"""Pretrain a small model from scratch, in a notebook or from the command line.
+
+    result = pretrain(world="small", steps=1800)                 # result.model, result.tokenizer, result.history
+    python -m utils.pretrain --out DIR --world small --steps 1800
+    python -m utils.pretrain --out DIR --resume                  # after Ctrl-C, a crash or a full disk
+    python -m utils.pretrain --out DIR --text mine.txt           # your own text: UTF-8, a sentence per line
+    accelerate launch --cpu --num_processes 2 -m utils.pretrain --out DIR
+
+Objectives: "bert" (masked words and next sentence), "roberta" (masked words, neighbouring sentences only) and
+"gpt2" (each word from the words before it). Budgets are steps, so a run can be repeated; seconds are reported.
+The loop is :func:`train`; everything else prepares it or writes down what it did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+from tqdm import tqdm
+
+from utils import checkpoint, distributed, optim
+from utils.corpus import IGNORED, CorpusError, PairBatches
+from utils.forward import scored_logits
+from utils.objectives import causal_loss, mlm_loss, nsp_loss
+from utils.precision import PRECISIONS, choose_dtype, name_of
+from utils.recipe import OBJECTIVES, Recipe, Text, build_batches, build_model, prepare_text
+
+OnStep = Callable[[int, float, dict[str, float]], None]
+CHECKPOINT_SECONDS = 30.0  # at most this much work is lost by a crash
+EXAM = {"documents": 300, "seed": 1}  # fresh text of the world on which the distance to the floor is measured
+
+
+@dataclass
+class Training:
+    """What a pretraining leaves. history: one dict per step with step, seconds, the losses and learning_rate."""
+
+    model: Any
+    tokenizer: Any
+    recipe: Recipe
+    history: list[dict[str, float]] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    tokens: int = 0  # read so far, padding not counted
+
+    @property
+    def finished(self) -> bool:
+        return len(self.history) == self.recipe.steps
+
+
+# ------------------------------------------------------------------------------------------ the loop
+
+
+def train(training: Training, batches: PairBatches, optimizers: list[torch.optim.Optimizer], dtype: torch.dtype,
+          after_step: Callable[[], bool]) -> None:
+    """The training loop. It goes on from the end of the history; ``after_step()`` says whether to go on."""
+    model, recipe, group = training.model, training.recipe, distributed.group()
+    started = time.perf_counter() - (training.history[-1]["seconds"] if training.history else 0.0)
+    for step in range(len(training.history), recipe.steps):
+        factor = optim.schedule(step, recipe.steps, recipe.warmup)
+        optim.set_learning_rate(optimizers, factor)
+        part, whole = group.part_of(batches[step])  # the same, when one process trains alone
+        part = {name: tensor.to(model.device) for name, tensor in part.items()}
+        with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
+            parts = losses(model, part, recipe.objective)
+        parts = {name: loss * share_of(name, part, whole) for name, loss in parts.items()}
+        sum(parts.values()).backward()
+        group.add_up_gradients(model)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        values = group.add_up({name: loss.item() for name, loss in parts.items()})
+        training.tokens += int(whole.get("attention_mask", whole["input_ids"] >= 0).sum())
+        training.history.append({"step": step + 1, "seconds": time.perf_counter() - started, **values,
+                                 "learning_rate": recipe.learning_rate * factor})
+        if not after_step():
+            return
+
+
+def losses(model: Any, batch: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
+    """The losses that are added up and minimised, each a scalar in nats."""
+    if objective == "gpt2":
+        logits = model(batch["input_ids"], attention_mask=batch.get("attention_mask")).logits
+        separators, words = separate(batch["labels"], model.config.eos_token_id)
+        return {"causal_loss": causal_loss(logits, words), "separator_loss": causal_loss(logits, separators)}
+    words, labels, pairs = scored_logits(model, batch)
+    if objective == "roberta":
+        return {"mlm_loss": mlm_loss(words, labels)}
+    return {"mlm_loss": mlm_loss(words, labels), "nsp_loss": nsp_loss(pairs, batch["next_sentence_label"])}
+
+
+def separate(labels: Tensor, separator_id: int) -> tuple[Tensor, Tensor]:
+    """Labels of the separators and labels of the words. A floor counts words, so they have a loss of their own."""
+    is_separator = labels == separator_id
+    return labels.where(is_separator, IGNORED), labels.where(~is_separator, IGNORED)
+
+
+def share_of(loss: str, part: dict[str, Tensor], whole: dict[str, Tensor]) -> float:
+    """Which share of a batch's scored places this process has: 1 when it trains alone."""
+    name = "next_sentence_label" if loss == "nsp_loss" else "labels"
+    if len(part[name]) == len(whole[name]):
+        return 1.0
+    if loss in ("causal_loss", "separator_loss"):
+        return len(part[name]) / len(whole[name])
+    mine, all_of_them = (int((batch[name] != IGNORED).sum()) for batch in (part, whole))
+    return mine / max(all_of_them, 1)
+
+
+# ---------------------------------------------------------------------------- before and after the loop
+
+
+def pretrain(out: str | Path | None = None, *, resume: bool = False, on_step: OnStep | None = None,
+             progress: bool | None = None, **settings: Any) -> Training:
+    """Pretrain a model and, with ``out``, leave it there as a ``from_pretrained`` folder.
+
+    settings: the fields of :class:`utils.recipe.Recipe` (objective, world, steps, seed, layers, …).
+    on_step(step, seconds, losses) is called after each step, for live plots. progress: a bar, by default only
+    on a terminal. An interrupt (Ctrl-C, the stop button) ends it after the current step; what is reached is
+    returned, and saved if there is a folder. The distances to the floors are in ``record["distance"]``.
+
+    Raises CorpusError for unusable text, CheckpointError when the folder cannot be used, ValueError for
+    settings that make no sense.
+    """
+    folder, group = Path(out) if out is not None else None, distributed.group()
+    recipe, facts = _begin(folder, resume, settings)
+    text = prepare_text(recipe, group.size)
+    training = Training(build_model(recipe, text).to(group.device), text.tokenizer, recipe)
+    dtype = PRECISIONS[recipe.precision]
+    optimizers = optim.build_optimizers(training.model, recipe.muon_learning_rate, recipe.learning_rate, dtype)
+    if facts:
+        checkpoint.load_state(folder, training.model, optimizers)
+        training.history, training.tokens = facts["history"], facts["tokens"]
+
+    def save() -> None:
+        if folder and group.rank == 0:
+            state = {"recipe": recipe.as_dict(), "history": training.history, "tokens": training.tokens}
+            checkpoint.save_state(folder, training.model, optimizers, state)
+
+    batches = build_batches(recipe, text, processes=group.size)
+    with _stop_after_step() as stop, _bar(recipe, training, progress) as bar:
+        train(training, batches, optimizers, dtype, _after_step(training, bar, on_step, save, stop))
+    if not training.finished:
+        save()
+        return training
+    training.model.eval()
+    training.record = _record(training, folder, text)
+    if folder and group.rank == 0:
+        training.record = checkpoint.save_finished(folder, training.model, training.tokenizer, training.record)
+    group.wait()
+    return training
+
+
+def _begin(folder: Path | None, resume: bool, settings: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe, and the facts of the saved state when there is one to go on from."""
+    if not resume:
+        if folder and (folder / checkpoint.STATE).exists():
+            raise checkpoint.CheckpointError(
+                f"{folder} holds an interrupted training; add --resume (resume=True) to go on, or delete "
+                f"{checkpoint.STATE} there to start over.")
+        recipe = Recipe(**settings)
+        precision = recipe.precision or name_of(choose_dtype())
+        return Recipe(**{**settings, "precision": precision}), {}
+    if folder is None:
+        raise ValueError("resume=True needs the folder of the interrupted training; give out=FOLDER.")
+    facts = checkpoint.load_facts(folder)
+    recipe = Recipe.from_dict(facts["recipe"])
+    for name, value in settings.items():
+        if value != getattr(recipe, name):
+            raise ValueError(f"The interrupted training has {name}={getattr(recipe, name)!r}, not {value!r}; "
+                             "leave the setting out to go on with it, or start over in another folder.")
+    return recipe, facts
+
+
+def _after_step(training: Training, bar: tqdm, on_step: OnStep | None, save: Callable[[], None],
+                stop: threading.Event) -> Callable[[], bool]:
+    """What happens between two steps: the bar, the live plot, a checkpoint now and then, and the stop."""
+    group, saved = distributed.group(), time.monotonic()
+
+    def after_step() -> bool:
+        nonlocal saved
+        now = training.history[-1]
+        values = {name: value for name, value in now.items() if name.endswith("_loss")}
+        bar.update()
+        if now["step"] % 10 == 0:
+            bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, refresh=False)
+        if on_step:
+            on_step(now["step"], now["seconds"], values)
+        if time.monotonic() - saved > CHECKPOINT_SECONDS and not training.finished:
+            save()
+            saved = time.monotonic()
+        return not group.agree(stop.is_set())
+
+    return after_step
+
+
+def _bar(recipe: Recipe, training: Training, progress: bool | None) -> tqdm:
+    hidden = None if progress is None else not progress  # tqdm: None means "unless this is a terminal"
+    return tqdm(total=recipe.steps, initial=len(training.history), unit="step", leave=False,
+                disable=True if distributed.group().rank else hidden)
+
+
+@contextlib.contextmanager
+def _stop_after_step() -> Iterator[threading.Event]:
+    """Let an interrupt finish the current step, so that nothing is saved half-updated. A second one does not wait."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def handle(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in signals:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
+
+
+# ------------------------------------------------------------------------------------- measuring, recording
+
+
+def _record(training: Training, folder: Path | None, text: Text) -> dict[str, Any]:
+    """The training record: how to repeat it, what it took and what it reached. Nothing about whose machine it was."""
+    recipe, seconds = training.recipe, training.history[-1]["seconds"]
+    thin = max(1, recipe.steps // 400)
+    return {
+        "command": command(recipe, folder),
+        "seed": recipe.seed,
+        "settings": recipe.as_dict(),
+        "versions": {"python": sys.version.split()[0], "torch": torch.__version__,
+                     "transformers": transformers.__version__},
+        "precision": recipe.precision,
+        "threads": torch.get_num_threads(),
+        "processes": distributed.group().size,
+        "parameters": training.model.num_parameters(),
+        "seconds": round(seconds, 1),
+        "tokens": training.tokens,
+        "tokens_per_second": round(training.tokens / seconds),
+        "sentences_cut": text.training.truncated,
+        "distance": distance(training, text),
+        "history": [{name: round(value, 6) for name, value in row.items()}
+                    for row in training.history if row["step"] % thin == 0 or row["step"] == recipe.steps],
+    }
+
+
+def distance(training: Training, text: Text) -> dict[str, Any]:
+    """How far the model is from the floor of its world, or its loss on held-out text where no floor is known. Nats."""
+    model, tokenizer, recipe = training.model, training.tokenizer, training.recipe
+    if text.world is None:
+        return _held_out_losses(training, text)
+    from utils import evaluate  # it builds on the world, which a learner's own text does not need
+
+    if recipe.objective == "gpt2":
+        return {"causal": vars(evaluate.causal_gap(model, tokenizer, text.world, **EXAM))}
+    exam = text.world.exam(**EXAM, next_share=1.0 if recipe.objective == "roberta" else 0.5)
+    mlm, nsp = evaluate.gap(model, tokenizer, exam)
+    return {"mlm": vars(mlm), **({"nsp": vars(nsp)} if nsp else {})}
+
+
+@torch.no_grad()
+def _held_out_losses(training: Training, text: Text) -> dict[str, Any]:
+    """Mean losses on the documents that training did not read; empty when there were too few to keep any."""
+    if text.held_out is None:
+        return {}
+    recipe = training.recipe
+    pairs = int((text.held_out.document_lengths - 1).clamp(min=0).sum())
+    if pairs == 0:
+        return {}
+    small = Recipe.from_dict({**recipe.as_dict(), "batch_size": min(recipe.batch_size, pairs), "seed": 0})
+    batches = build_batches(small, text, text.held_out)
+    rows = [losses(training.model, {name: tensor.to(training.model.device) for name, tensor in batches[i].items()},
+                   recipe.objective) for i in range(batches.steps_per_epoch)]
+    return {"held_out": {name: sum(row[name].item() for row in rows) / len(rows) for name in rows[0]},
+            "held_out_pairs": len(rows) * small.batch_size}
+
+
+def command(recipe: Recipe, folder: Path | None) -> str:
+    """The command that repeats a training; of paths it names the last part only."""
+    words = ["python -m utils.pretrain --out", folder.name if folder else "DIR"]
+    for name, value in recipe.differences().items():
+        values = [Path(path).name for path in value] if name == "text" else [str(value)]
+        words += [f"--{name.replace('_', '-')}", *values]
+    return " ".join(words)
+
+
+# ------------------------------------------------------------------------------------------ command line
+
+
+def parse(arguments: list[str] | None = None) -> dict[str, Any]:
+    """Command line to arguments of :func:`pretrain`; only what was given, so that --resume can compare."""
+    parser = argparse.ArgumentParser(prog="python -m utils.pretrain", argument_default=argparse.SUPPRESS,
+                                     description="Pretrain a small model from scratch.")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the model")
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted training in DIR")
+    parser.add_argument("--text", nargs="+", metavar="FILE", help="your own text (UTF-8, a sentence per line, "
+                        "a blank line between documents) instead of the world")
+    parser.add_argument("--objective", choices=OBJECTIVES)
+    parser.add_argument("--world", choices=("small", "full"))
+    parser.add_argument("--precision", choices=tuple(PRECISIONS))
+    for name, kind in {"steps": int, "batch_size": int, "seed": int, "layers": int, "width": int, "heads": int,
+                       "vocab_size": int, "learning_rate": float, "muon_learning_rate": float, "warmup": float,
+                       "initializer_range": float, "pronoun_dose": float, "valence_dose": float}.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper(),
+                            help=f"default {getattr(Recipe, name)}")
+    given = vars(parser.parse_args(arguments))
+    if "text" in given:
+        given["text"] = tuple(given["text"])
+    return given
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Exit codes: 0 finished, 1 an error said in one sentence, 130 interrupted and saved."""
+    given = parse(arguments)
+    chief = distributed.group().rank == 0
+    try:
+        training = pretrain(**given)
+    except (CorpusError, checkpoint.CheckpointError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not training.finished:
+        if chief:
+            print(f"Stopped after step {len(training.history)} of {training.recipe.steps}; go on with: "
+                  f"python -m utils.pretrain --out {given['out']} --resume")
+        return 130
+    if chief:
+        print(report(training))
+    return 0
+
+
+def report(training: Training) -> str:
+    """What a finished training says on the terminal."""
+    record = training.record
+    lines = [f"{training.recipe.steps} steps, {record['tokens']:,} tokens in {record['seconds']:.0f} s "
+             f"({record['tokens_per_second']:,} tokens/s, {record['precision']})"]
+    for name, gap in record["distance"].items():
+        if isinstance(gap, dict) and "kl" in gap:
+            lines.append(f"{name.upper()}: {gap['kl']:.3f} ± {gap['kl_error']:.3f} nats above the floor "
+                         f"of {gap['floor']:.3f} (fresh text, {gap['count']} questions)")
+    for name, value in record["distance"].get("held_out", {}).items():
+        lines.append(f"{name.replace('_', ' ')} on held-out text: {value:.3f} nats")
+    if record["settings"]["text"] and not record["distance"]:
+        lines.append("Too few documents to hold some out for measuring; ten or more are needed.")
+    if record["sentences_cut"]:
+        lines.append(f"{record['sentences_cut']} sentences were too long and were cut.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
