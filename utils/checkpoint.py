@@ -47,8 +47,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _why(path: Path, size: int, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (f"The disk is full: {path.name} needs {size / 1e6:.1f} MB in {path.parent}; "
-                "make room and run the same command with --resume.")
+        return (f"The disk is full: {path.name} needs {size / 1e6:.1f} MB in {path.parent}; make room, then go on "
+                f"with --resume (or start again, if there is no {STATE} yet).")
     return f"{path} cannot be written ({error.strerror}); choose a folder that you may write to."
 
 

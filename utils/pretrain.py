@@ -146,6 +146,7 @@ def pretrain(out: str | Path | None = None, *, resume: bool = False, on_step: On
             checkpoint.save_state(folder, training.model, optimizers, state)
 
     batches = build_batches(recipe, text, processes=group.size)
+    save()  # at once, so that a folder that cannot be written to is noticed before the work, not after it
     with _stop_after_step() as stop, _bar(recipe, training, progress) as bar:
         train(training, batches, optimizers, dtype, _after_step(training, bar, on_step, save, stop))
     if not training.finished:
