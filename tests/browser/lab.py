@@ -45,8 +45,11 @@ class Notebook:
         self.page.get_by_role("menuitem", name=re.compile(r"^Run All Cells")).click()
 
         def finished() -> bool:
-            code = [cell for cell in self.cells() if cell["cell_type"] == "code" and text_of(cell["source"]).strip()]
-            return all(cell["execution_count"] for cell in code) and self.page.evaluate(KERNEL) == "idle"
+            cells = self.cells()
+            code = [cell for cell in cells if cell["cell_type"] == "code" and text_of(cell["source"]).strip()]
+            # JupyterLab runs no further cell after one that raised
+            over = all(cell["execution_count"] for cell in code) or problems(cells)
+            return bool(over) and self.page.evaluate(KERNEL) == "idle"
 
         self.wait(finished, seconds, "all cells to run")
 
