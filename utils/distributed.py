@@ -7,6 +7,7 @@ words, is then the gradient of the whole batch, as if one process had computed i
 
 from __future__ import annotations
 
+import atexit
 import os
 from functools import cache
 
@@ -52,11 +53,16 @@ class Group:
 
 @cache
 def group() -> Group:
-    """The group that ``accelerate launch`` or ``torchrun`` started this process in."""
+    """The group that ``accelerate launch --multi_gpu`` or ``torchrun`` started this process in.
+
+    Both say who belongs to it by environment variables. With GPUs each process has one, without they share the
+    processor's cores.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Group()
-    from accelerate import PartialState
-
-    state = PartialState()
-    return Group(state.process_index, state.num_processes, state.device)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    atexit.register(distributed.destroy_process_group)
+    return Group(distributed.get_rank(), size)

@@ -4,7 +4,7 @@
     python -m utils.pretrain --out DIR --world small --steps 1800
     python -m utils.pretrain --out DIR --resume                  # after Ctrl-C, a crash or a full disk
     python -m utils.pretrain --out DIR --text mine.txt           # your own text: UTF-8, a sentence per line
-    accelerate launch --cpu --num_processes 2 -m utils.pretrain --out DIR
+    accelerate launch --multi_gpu --num_processes 2 -m utils.pretrain --out DIR     # without GPUs: two CPU processes
 
 Objectives: "bert" (masked words and next sentence), "roberta" (masked words, neighbouring sentences only) and
 "gpt2" (each word from the words before it). Budgets are steps, so a run can be repeated; seconds are reported.
@@ -169,6 +169,8 @@ def _begin(folder: Path | None, resume: bool, settings: dict[str, Any]) -> tuple
                 f"{checkpoint.STATE} there to start over.")
         recipe = Recipe(**settings)
         precision = recipe.precision or name_of(choose_dtype())
+        if distributed.group().agree(precision == "float32"):  # also: nobody goes on before all have looked for a state
+            precision = "float32"
         return Recipe(**{**settings, "precision": precision}), {}
     if folder is None:
         raise ValueError("resume=True needs the folder of the interrupted training; give out=FOLDER.")
