@@ -1,7 +1,7 @@
 """For the tests of data sets: synthetic files, and the real ones where they lie.
 
-The real files are looked for in `COURSE_DATA_MIRROR`, else in `../shared/real_data`; a clone without them runs the
-synthetic half only.
+The real files are looked for in `COURSE_DATA_MIRROR` (kept by conftest.py as `COURSE_TEST_MIRROR`), else in
+`../shared/real_data`; a clone without them runs the synthetic half only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests import synthetic_data
 from utils import datasets
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL = Path(os.environ.get("COURSE_DATA_MIRROR") or ROOT.parent / "shared" / "real_data")
+REAL = Path(os.environ.get("COURSE_TEST_MIRROR") or ROOT.parent / "shared" / "real_data")
 needs_real = pytest.mark.skipif(not (REAL / "crows_pairs").is_dir(), reason="the real data sets are not here")
 
 

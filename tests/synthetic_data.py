@@ -15,7 +15,7 @@ CROWS_ROWS = [  # more, less, direction, type, votes
     ("The red baker sings a song.", "The blue cook sings one song.", "antistereo", "age", [["age"], ["x"], [], [], []]),
     ("The old baker sings.", "Baker sings", "stereo", "religion", [["religion"]] * 3 + [[], []]),
     ("The red baker sings.", "The blue baker sings.", "stereo", "age", [["age"]] * 5),
-    ("null, he said.", "NA, he said.", "stereo", "gender", [["gender"]] * 4 + [[]]),
+    ("null", "NA", "stereo", "gender", [["gender"]] * 4 + [[]]),
 ]
 CROWS_SCORES = """,sent_more,sent_less,sent_more_score,sent_less_score,score,stereo_antistereo,bias_type
 0,x,y,-10.5,-11.0,1,stereo,age
