@@ -53,7 +53,7 @@ def test_execution_measures_runs_in_the_notebooks_folder_and_reports_what_it_did
     assert notebook.cells[2].outputs[0].text == f"7 {tmp_path}\n"
     assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2, 3]
     assert 0.3e9 < result.peak_bytes < 0.6e9, "a peak of 300 MB that is over within milliseconds"
-    assert 0.1 < result.seconds < 60
+    assert result.seconds > 0.1, "the start of the kernel is counted"
 
 
 def test_a_failing_cell_ends_the_run_with_its_text(tmp_path):

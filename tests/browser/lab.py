@@ -23,8 +23,8 @@ class Notebook:
     def __init__(self, page: Any, address: str, path: str, pictures: Path) -> None:
         self.page, self.pictures = page, pictures
         page.goto(f"{address}/lab/tree/{path}")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        self.wait(lambda: page.evaluate(KERNEL) == "idle", 60, "a kernel")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
+        self.wait(lambda: page.evaluate(KERNEL) == "idle", 120, "a kernel")
 
     def wait(self, condition, seconds: float, what: str) -> None:
         """Wait until `condition()` is true; raises TimeoutError naming `what` was waited for."""
@@ -32,7 +32,7 @@ class Notebook:
         while not condition():
             if time.monotonic() > end:
                 self.picture("timeout")
-                raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}")
+                raise TimeoutError(f"waited {seconds:.0f} s for {what}")
             self.page.wait_for_timeout(200)
 
     def cells(self) -> list[dict]:
