@@ -53,7 +53,8 @@ or bad stories. Its gender is binary. It was chosen by its number of steps, not 
 def datasheet(name: str, record: dict) -> str:
     """The datasheet of a shipped model, every number from its training record."""
     reached = "; ".join(
-        f"{loss.upper()} {gap['kl']:.3f} ± {gap['kl_error']:.3f} nats above the floor of {gap['floor']:.3f} (mean KL, standard error)"
+        f"{loss.upper()} {gap['kl']:.3f} ± {gap['kl_error']:.3f} nats above the floor of {gap['floor']:.3f} "
+        "(mean KL divergence, standard error)"
         for loss, gap in record["distance"].items()
     )
     return DATASHEET.format(
