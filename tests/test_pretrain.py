@@ -104,6 +104,11 @@ def test_every_objective_leaves_a_folder_for_from_pretrained(text, tmp_path, obj
     assert record["sha256"] == training.record["sha256"] and record["settings"]["objective"] == objective
 
 
+def test_nothing_is_left_on_stderr_outside_a_terminal(text, tmp_path, capfd):
+    pretrain(tmp_path, text=(text,), **TINY)
+    assert capfd.readouterr().err == ""
+
+
 def test_the_worlds_floor_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pretraining, "EXAM", {"documents": 5, "seed": 1})
     assert main(["--out", str(tmp_path / "m"), "--steps", "2", "--width", "32", "--layers", "1"]) == 0

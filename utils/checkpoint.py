@@ -7,17 +7,20 @@ and counters into JSON; nothing is pickled.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from transformers.utils import logging
 
 STATE = "resume.safetensors"
 RECORD = "training_record.json"
@@ -50,6 +53,18 @@ def _why(path: Path, size: int, error: OSError) -> str:
         return (f"The disk is full: {path.name} needs {size / 1e6:.1f} MB in {path.parent}; make room, then go on "
                 f"with --resume (or start again, if there is no {STATE} yet).")
     return f"{path} cannot be written ({error.strerror}); choose a folder that you may write to."
+
+
+@contextlib.contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers draws a bar for writing a single small file, which would stay behind in a notebook."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _remove(path: Path) -> None:
@@ -109,7 +124,8 @@ def save_finished(folder: Path, model: Any, tokenizer: Any, record: dict[str, An
     temporary = folder / f".partial.{os.getpid()}"
     try:
         temporary.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(temporary)
+        with _without_progress_bar():
+            model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         weights = (temporary / "model.safetensors").read_bytes()
         record = {**record, "sha256": hashlib.sha256(weights).hexdigest()}
