@@ -131,3 +131,16 @@ def test_share_of_she_is_exact_for_the_world(world, tokenizer, bert):
     table = evaluate.share_of_she(bert, tokenizer, world)
     assert dict(zip(table["occupation"], table["exact"], strict=True)) == pytest.approx(world.share_of_she())
     assert table["model"].between(0, 1).all()
+
+
+def test_a_padded_batch_asks_the_same_questions(world, tokenizer, bert):
+    """Its loss equals the mean surprise of `answers` on the same exam."""
+    exam = world.exam(documents=20, seed=5, single_share=1.0)
+    batch, clean, labels = evaluate.padded(exam, list(range(len(exam.shown))), tokenizer)
+    with torch.no_grad():
+        logits = bert(**batch).prediction_logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
+    gap, _ = evaluate.gap(bert, tokenizer, exam)
+    assert float(loss) == pytest.approx(gap.loss, abs=1e-4)
+    written = [world.vocabulary[w] for w in exam.written[3][0]]
+    assert tokenizer.convert_ids_to_tokens(clean[3])[1 : len(written) + 1] == written

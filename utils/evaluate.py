@@ -216,3 +216,26 @@ def share_of_she(model: Any, tokenizer: Any, world: World, template: str | None 
         exact = world.masked_distribution(text)
         rows.append((occupation, float(shares[0]), exact["she"] / (exact["she"] + exact["he"])))
     return pd.DataFrame(rows, columns=["occupation", "model", "exact"])
+
+
+def padded(exam: Exam, texts: list[int], tokenizer: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Texts of an exam of single sentences as one padded batch, the way training code meets unequal lengths.
+
+    Returns the model's input (input_ids, token_type_ids, attention_mask), the uncorrupted ids and the labels
+    (-100 where nothing is asked), each (texts, longest).
+    """
+    first_word = len(tokenizer) - _vocabulary_size(exam)
+    longest = max(len(exam.written[text][0]) for text in texts) + 2
+    clean = torch.full((len(texts), longest), tokenizer.pad_token_id)
+    shown, labels = clean.clone(), torch.full_like(clean, -100)
+    for row, text in enumerate(texts):
+        parts = (exam.written, exam.shown, exam.selected)
+        written, visible, selected = (torch.from_numpy(part[text][0]) for part in parts)
+        end = len(written) + 1
+        for ids in (clean, shown):
+            ids[row, 0], ids[row, end] = tokenizer.cls_token_id, tokenizer.sep_token_id
+        clean[row, 1:end] = written + first_word
+        shown[row, 1:end] = torch.where(visible == MASK, tokenizer.mask_token_id, visible + first_word)
+        labels[row, 1:end] = torch.where(selected, written + first_word, -100)
+    mask = (clean != tokenizer.pad_token_id).long()
+    return {"input_ids": shown, "token_type_ids": torch.zeros_like(clean), "attention_mask": mask}, clean, labels

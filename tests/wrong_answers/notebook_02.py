@@ -48,7 +48,7 @@ WRONG = {
         ("def is_sound_loss(loss):\n    labels = torch.tensor([[-100, 3, -100]])\n    first = torch.zeros(1, 3, 8)\n"
          "    second = first.clone()\n    second[0, 2, 5] = 9.0\n    known = torch.log(torch.tensor(8.0))\n"
          "    return bool(torch.isclose(loss(first, labels), known) and torch.isclose(loss(second, labels), known))",
-         "one place earlier"),
+         "averages each text first"),
     ],
     "is_sound_embedding": [
         ("def is_sound_embedding(embed):\n    return True", "run along the batch"),

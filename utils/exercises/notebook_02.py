@@ -20,7 +20,9 @@ def _losses(seed: int) -> tuple[Tensor, Tensor]:
     labels = torch.full((3, 7), IGNORED)
     for row, asked in enumerate(([1, 4], [2], [1, 3, 5, 6])):
         labels[row, asked] = torch.randint(5, 30, (len(asked),), generator=generator)
-    return torch.rand(3, 7, generator=generator) * 4, labels
+    losses = torch.rand(3, 7, generator=generator) * 4
+    losses[0, 6] = losses[1, 5] = 0.0  # certain and right, but not asked: a mean over positive losses goes wrong
+    return losses, labels
 
 
 @exercise("2.1")
@@ -37,6 +39,8 @@ def masked_mean(answer):
             ("zeros counted", float((losses * asked).mean()),
              "you set the other losses to zero but still divide by all positions; divide by the number asked."),
             ("sum", float(losses[asked].sum()), "this is the sum over the asked positions; divide by their number."),
+            ("by loss", float(losses[losses > 0].mean()),
+             "you chose the positions by their loss; choose them by their label: -100 where nothing was asked."),
             ("mean of means", float(per_text.mean()),
              "this is the mean of each text's mean, so a text with one question counts as much as one with four; "
              "put all questions together."),
@@ -69,13 +73,17 @@ def corrupt(answer):
     hidden = torch.where(selected & (fate < 0.8), MASK_ID, input_ids)
     swapped = torch.where(selected & (fate >= 0.9), random_ids, hidden)
     unconditional = torch.where(~special & (fate < 0.8), MASK_ID, input_ids)
+    changed = torch.where(expected != input_ids, input_ids, IGNORED)
     expect_array(got[1], labels, name="labels", mistakes=[
+        ("exchanged", expected, "return the corrupted ids first, then the labels."),
+        ("only changed", changed, "your labels leave out the selected words that were kept; those are asked too."),
         ("specials", torch.where(with_special, input_ids, IGNORED),
          "you also ask for [CLS] and [SEP]; a special token is never selected."),
         ("everywhere", input_ids, "every position has a label; put -100 wherever the word was not selected."),
         ("after", torch.where(selected, expected, IGNORED),
          "your labels hold the corrupted word, so the answer to [MASK] would be [MASK]; keep the original word."),
     ])
+    expect_true(not torch.equal(torch.as_tensor(got[0]), labels), "return the corrupted ids first, then the labels.")
     expect_array(got[0], expected, name="corrupted input_ids", mistakes=[
         ("all masked", torch.where(selected, MASK_ID, input_ids),
          "every selected word became [MASK]; a tenth should become a random word and a tenth stay."),
@@ -102,11 +110,13 @@ def kl_divergence(answer):
         reverse = sum(b * math.log(b / p[w]) if p[w] > 0 else math.inf for w, b in q.items())
         cross = -sum(a * math.log(q[w]) for w, a in p.items())
         got = call(answer, p, q)
-        expect_number(got, true, tolerance=1e-9, name="KL(p || q)", unit="nats", mistakes=[
+        expect_number(got, true, tolerance=1e-6, name="KL(p || q)", unit="nats", mistakes=[
             ("reverse", reverse, "this is KL(q || p); the average is taken under p, the true distribution."),
             ("bits", true / math.log(2), "this is in bits; use the natural logarithm for nats."),
             ("cross-entropy", cross,
              "this is the cross-entropy, which still contains the entropy of p; subtract H(p)."),
+            ("shifted", lambda value, true=true: 0 < abs(value - true) < 1e-3,
+             "this is close but not equal; add no small constant, leave out the words with p = 0 instead."),
             ("negative", -true, "the sign is turned: the ratio inside the logarithm is p over q."),
             ("no number", lambda value: math.isnan(value),
              "a word with p = 0 makes this nan; such a word adds nothing (p log p goes to 0), so leave it out."),
@@ -141,6 +151,22 @@ def _shifted(logits: Tensor, labels: Tensor) -> Tensor:
     return _sound(logits[:, :-1], labels[:, 1:])
 
 
+def _mean_of_means(logits: Tensor, labels: Tensor) -> Tensor:
+    return torch.stack([_sound(row[None], asked[None]) for row, asked in zip(logits, labels, strict=True)]).mean()
+
+
+def _raising_is_failing(implementation: Callable) -> Callable:
+    """A broken implementation that raises on the learner's case counts as caught."""
+
+    def guarded(*inputs):
+        try:
+            return implementation(*inputs)
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise AssertionError(f"the implementation raised {type(error).__name__}") from error
+
+    return guarded
+
+
 @exercise("2.4")
 def is_sound_loss(answer):
     """A test that tells a sound masked loss from faulty ones."""
@@ -152,11 +178,14 @@ def is_sound_loss(answer):
              "mask, so the words that were not asked count too; change their logits and see whether the loss moves."),
             ("divided by all", _divided_by_all, "your test passes a loss that divides by all positions; compare with a "
              "value you know, such as log(vocabulary) for logits that are all zero."),
-            ("shifted", _shifted, "your test passes a loss that compares each word with the prediction one place "
+            ("mean of means", _mean_of_means, "your test passes a loss that averages each text first and then the "
+             "texts; use two texts with different numbers of questions and different prices."),
+            ("shifted", _raising_is_failing(_shifted),
+             "your test passes a loss that compares each word with the prediction one place "
              "earlier, as a left-to-right model does; make the logits right at the asked place and wrong next to it."),
         ],
     )
-    return "your test passes two sound losses and catches three faulty ones."
+    return "your test passes two sound losses and catches four faulty ones."
 
 
 Embed = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -190,7 +219,8 @@ def is_sound_embedding(answer):
         lambda implementation: call(answer, implementation),
         correct=[("indexing", _embed), ("torch's embedding", _embed_library)],
         faulty=[
-            ("batch axis", _along_the_batch, "your test passes positions that run along the batch; put one text into "
+            ("batch axis", _raising_is_failing(_along_the_batch),
+             "your test passes positions that run along the batch; put one text into "
              "two rows and ask that both get the same vectors."),
             ("no positions", _without, "your test passes an embedding without positions; put one word at two places of "
              "a text and ask that the vectors differ."),

@@ -18,8 +18,17 @@ def she_by_occupation(table: pd.DataFrame) -> Figure:
     rows = np.arange(len(table))
     figure, ax = plt.subplots(figsize=(6.4, 0.27 * len(table) + 1.1))
     ax.hlines(rows, table["exact"], table["model"], color="0.6", linewidth=1.2, zorder=1)
-    ax.plot(table["model"], rows, linestyle="", marker="D", markersize=5, color=PALETTE[0], label="model",
-            markevery=None, zorder=2)
+    ax.plot(
+        table["model"],
+        rows,
+        linestyle="",
+        marker="D",
+        markersize=5,
+        color=PALETTE[0],
+        label="model",
+        markevery=1,
+        zorder=2,
+    )
     truth_marker(ax, table["exact"], rows)
     ax.set_yticks(rows, table["occupation"])
     ax.set_xlim(-0.02, 1.02)
@@ -29,16 +38,33 @@ def she_by_occupation(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def loss_to_floor(steps: Sequence[float], losses: Sequence[float], floor: float, log_vocabulary: float) -> Figure:
-    """A training curve of the masked-word loss on a logarithmic axis of steps, with the floor under it."""
+def loss_to_floor(
+    steps: Sequence[float], losses: Sequence[float], floor: float, log_vocabulary: float, window: int = 15
+) -> Figure:
+    """A training curve on a logarithmic axis of steps, with the floor: single batches pale, their running mean dark."""
     figure, ax = plt.subplots(figsize=(6.4, 3.4))
-    ax.plot(steps, losses, color=PALETTE[0], marker="")
+    ax.plot(steps, losses, color="0.75", marker="", linewidth=0.8, linestyle="-")
+    smooth = pd.Series(losses).rolling(window, center=True, min_periods=1).mean()
+    ax.plot(steps, smooth, color=PALETTE[0], marker="", linestyle="-", linewidth=2)
     ax.set_xscale("log")
     ax.set_ylim(0, max(max(losses), log_vocabulary) * 1.05)
-    truth_line(ax, floor, "no model can go below this", below=True)
+    truth_line(ax, floor, "")
+    ax.annotate("the floor: no average goes below", (steps[0], floor), xytext=(2, -4), textcoords="offset points",
+                va="top", fontsize=9)
+    ax.annotate("single batches", (steps[len(steps) // 3], max(losses[len(losses) // 3 :])), xytext=(0, 4),
+                textcoords="offset points", ha="center", fontsize=9, color="0.45")
     ax.axhline(log_vocabulary, color="0.5", linewidth=1, linestyle=":")
-    ax.annotate("every word equally likely", (1, log_vocabulary), xycoords=("axes fraction", "data"), xytext=(-2, -4),
-                textcoords="offset points", ha="right", va="top", fontsize=9, color="0.35")
+    ax.annotate(
+        "every word equally likely",
+        (1, log_vocabulary),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=9,
+        color="0.35",
+    )
     ax.set_xlabel("training step")
     ax.set_ylabel("masked-word loss (nats)")
     return figure
@@ -47,10 +73,11 @@ def loss_to_floor(steps: Sequence[float], losses: Sequence[float], floor: float,
 def predicted_against_true(p: np.ndarray, q: np.ndarray, least: float = 1e-4) -> Figure:
     """Each dot one word in one question: its exact probability p and the model's q, (dots,) each, both log axes."""
     figure, ax = plt.subplots(figsize=(4.6, 4.4))
-    ax.plot(p, np.maximum(q, least), linestyle="", marker=".", markersize=4, alpha=0.35, color=PALETTE[0],
-            markevery=None)
+    ax.plot(
+        p, np.maximum(q, least), linestyle="", marker=".", markersize=4, alpha=0.35, color=PALETTE[0], markevery=1
+    )
     ax.plot([least, 1], [least, 1], color="black", linestyle=(0, (4, 3)), linewidth=1.4, marker="")
-    ax.annotate("model = truth", (4e-4, 4e-4), xytext=(10, -8), textcoords="offset points", fontsize=9)
+    ax.annotate("model = truth", (4e-4, 4e-4), xytext=(12, -10), textcoords="offset points", fontsize=9)
     ax.set(xscale="log", yscale="log", xlim=(least, 1.3), ylim=(least, 1.3))
     ax.set_xlabel("exact probability of a word")
     ax.set_ylabel("model's probability of the same word")
@@ -63,10 +90,17 @@ def entropy_and_kl(table: pd.DataFrame) -> Figure:
     rows = np.arange(len(table))
     figure, ax = plt.subplots(figsize=(6.4, 0.36 * len(table) + 1.0))
     ax.barh(rows, table["entropy_share"], color="0.8", edgecolor="0.3", label="entropy: nobody can avoid it")
-    ax.barh(rows, table["kl_share"], left=table["entropy_share"], color=PALETTE[0], edgecolor="black", hatch="///",
-            label="KL: not learned yet")
+    ax.barh(
+        rows,
+        table["kl_share"],
+        left=table["entropy_share"],
+        color=PALETTE[0],
+        edgecolor="black",
+        hatch="///",
+        label="KL: not learned yet",
+    )
     ax.set_yticks(rows, table["kind"])
-    ax.set_xlabel("share of the mean loss (nats)")
+    ax.set_xlabel("contribution to the mean loss (nats per question)")
     ax.grid(axis="y", visible=False)
     ax.legend(loc="lower right")
     return figure
