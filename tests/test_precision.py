@@ -50,8 +50,8 @@ def test_the_rate_is_plausible():
 
 def test_a_processor_without_bfloat16_trains_in_float32(tmp_path):
     """The same program where oneDNN and torch may use AVX2 only, as on a processor without bfloat16."""
-    code = ("import json; from utils import precision, pretrain;"
-            "pretrain.EXAM = {'documents': 3, 'seed': 1};"
+    code = ("import json; from utils import precision, pretrain, training_record;"
+            "training_record.EXAM = {'documents': 3, 'seed': 1};"
             "t = pretrain.pretrain(steps=3, width=32, layers=1, batch_size=8);"
             "print(json.dumps([precision.name_of(precision.choose_dtype()), t.record['precision'],"
             " precision.machine_facts()['vector_instructions'], t.history[-1]['mlm_loss']]))")
@@ -65,9 +65,9 @@ def test_a_processor_without_bfloat16_trains_in_float32(tmp_path):
 
 
 def test_bfloat16_trains_too(monkeypatch):
-    from utils import pretrain
+    from utils import pretrain, training_record
 
-    monkeypatch.setattr(pretrain, "EXAM", {"documents": 3, "seed": 1})
+    monkeypatch.setattr(training_record, "EXAM", {"documents": 3, "seed": 1})
     training = pretrain.pretrain(steps=3, width=32, layers=1, batch_size=8, precision="bfloat16")
     assert training.record["precision"] == "bfloat16" and training.history[-1]["mlm_loss"] < 8
     assert all(parameter.dtype == torch.float32 for parameter in training.model.parameters())

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer
 
 from tests.toy import toy_documents
-from utils import checkpoint
+from utils import checkpoint, training_record
 from utils import pretrain as pretraining
 from utils.checkpoint import RECORD, STATE, CheckpointError
 from utils.pretrain import main, pretrain
@@ -110,7 +110,7 @@ def test_nothing_is_left_on_stderr_outside_a_terminal(text, tmp_path, capfd):
 
 
 def test_the_worlds_floor_is_reported(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pretraining, "EXAM", {"documents": 5, "seed": 1})
+    monkeypatch.setattr(training_record, "EXAM", {"documents": 5, "seed": 1})
     assert main(["--out", str(tmp_path / "m"), "--steps", "2", "--width", "32", "--layers", "1"]) == 0
     distance = json.loads((tmp_path / "m" / RECORD).read_text())["distance"]
     assert 0 < distance["mlm"]["floor"] < distance["mlm"]["loss"] and 0 < distance["nsp"]["kl"] < 1

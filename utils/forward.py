@@ -1,4 +1,4 @@
-"""The forward pass of a BERT or RoBERTa, computing only what the losses read.
+"""The forward pass of a BERT or RoBERTa, computing only what the losses read, and the losses.
 
 The parameters are those of transformers' model; the numbers are its numbers to 1e-5 (tests/test_forward.py).
 What differs is the work:
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from utils.corpus import IGNORED
+from utils.objectives import causal_loss, mlm_loss, nsp_loss
 
 
 class Scored(NamedTuple):
@@ -94,3 +95,21 @@ def layer_output(layer: nn.Module, hidden: Tensor, context: Tensor) -> Tensor:
     hidden = attended.LayerNorm(attended.dense(context) + hidden)
     feed_forward = F.gelu(layer.intermediate.dense(hidden))
     return layer.output.LayerNorm(layer.output.dense(feed_forward) + hidden)
+
+
+def losses(model: Any, batch: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
+    """The losses that are added up and minimised, each a scalar in nats."""
+    if objective == "gpt2":
+        logits = model(batch["input_ids"], attention_mask=batch.get("attention_mask")).logits
+        separators, words = separate(batch["labels"], model.config.eos_token_id)
+        return {"causal_loss": causal_loss(logits, words), "separator_loss": causal_loss(logits, separators)}
+    words, labels, pairs = scored_logits(model, batch)
+    if objective == "roberta":
+        return {"mlm_loss": mlm_loss(words, labels)}
+    return {"mlm_loss": mlm_loss(words, labels), "nsp_loss": nsp_loss(pairs, batch["next_sentence_label"])}
+
+
+def separate(labels: Tensor, separator_id: int) -> tuple[Tensor, Tensor]:
+    """Labels of the separators and labels of the words. A floor counts words, so they have a loss of their own."""
+    is_separator = labels == separator_id
+    return labels.where(is_separator, IGNORED), labels.where(~is_separator, IGNORED)

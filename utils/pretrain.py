@@ -20,41 +20,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 from tqdm import tqdm
 
 from utils import checkpoint, distributed, optim
 from utils.corpus import IGNORED, CorpusError, PairBatches
-from utils.forward import scored_logits
-from utils.objectives import causal_loss, mlm_loss, nsp_loss
+from utils.forward import losses
 from utils.precision import PRECISIONS, choose_dtype, name_of
-from utils.recipe import OBJECTIVES, Recipe, Text, build_batches, build_model, prepare_text
+from utils.recipe import OBJECTIVES, Recipe, build_batches, build_model, prepare_text
+from utils.training_record import Training, record_of, report
 
 OnStep = Callable[[int, float, dict[str, float]], None]
 CHECKPOINT_SECONDS = 30.0  # at most this much work is lost by a crash
-EXAM = {"documents": 300, "seed": 1}  # fresh text of the world on which the distance to the floor is measured
-
-
-@dataclass
-class Training:
-    """What a pretraining leaves. history: one dict per step with step, seconds, the losses and learning_rate."""
-
-    model: Any
-    tokenizer: Any
-    recipe: Recipe
-    history: list[dict[str, float]] = field(default_factory=list)
-    record: dict[str, Any] = field(default_factory=dict)
-    tokens: int = 0  # read so far, padding not counted
-
-    @property
-    def finished(self) -> bool:
-        return len(self.history) == self.recipe.steps
 
 
 # ------------------------------------------------------------------------------------------ the loop
@@ -84,24 +65,6 @@ def train(training: Training, batches: PairBatches, optimizers: list[torch.optim
                                  "learning_rate": recipe.learning_rate * factor})
         if not after_step():
             return
-
-
-def losses(model: Any, batch: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
-    """The losses that are added up and minimised, each a scalar in nats."""
-    if objective == "gpt2":
-        logits = model(batch["input_ids"], attention_mask=batch.get("attention_mask")).logits
-        separators, words = separate(batch["labels"], model.config.eos_token_id)
-        return {"causal_loss": causal_loss(logits, words), "separator_loss": causal_loss(logits, separators)}
-    words, labels, pairs = scored_logits(model, batch)
-    if objective == "roberta":
-        return {"mlm_loss": mlm_loss(words, labels)}
-    return {"mlm_loss": mlm_loss(words, labels), "nsp_loss": nsp_loss(pairs, batch["next_sentence_label"])}
-
-
-def separate(labels: Tensor, separator_id: int) -> tuple[Tensor, Tensor]:
-    """Labels of the separators and labels of the words. A floor counts words, so they have a loss of their own."""
-    is_separator = labels == separator_id
-    return labels.where(is_separator, IGNORED), labels.where(~is_separator, IGNORED)
 
 
 def share_of(loss: str, part: dict[str, Tensor], whole: dict[str, Tensor]) -> float:
@@ -153,7 +116,7 @@ def pretrain(out: str | Path | None = None, *, resume: bool = False, on_step: On
         save()
         return training
     training.model.eval()
-    training.record = _record(training, folder, text)
+    training.record = record_of(training, folder, text)
     if folder and group.rank == 0:
         training.record = checkpoint.save_finished(folder, training.model, training.tokenizer, training.record)
     group.wait()
@@ -234,73 +197,6 @@ def _stop_after_step() -> Iterator[threading.Event]:
             signal.signal(number, before[number])
 
 
-# ------------------------------------------------------------------------------------- measuring, recording
-
-
-def _record(training: Training, folder: Path | None, text: Text) -> dict[str, Any]:
-    """The training record: how to repeat it, what it took and what it reached. Nothing about whose machine it was."""
-    recipe, seconds = training.recipe, training.history[-1]["seconds"]
-    thin = max(1, recipe.steps // 400)
-    return {
-        "command": command(recipe, folder),
-        "seed": recipe.seed,
-        "settings": recipe.as_dict(),
-        "versions": {"python": sys.version.split()[0], "torch": torch.__version__,
-                     "transformers": transformers.__version__},
-        "precision": recipe.precision,
-        "threads": torch.get_num_threads(),
-        "processes": distributed.group().size,
-        "parameters": training.model.num_parameters(),
-        "seconds": round(seconds, 1),
-        "tokens": training.tokens,
-        "tokens_per_second": round(training.tokens / seconds),
-        "sentences_cut": text.training.truncated,
-        "distance": distance(training, text),
-        "history": [{name: round(value, 6) for name, value in row.items()}
-                    for row in training.history if row["step"] % thin == 0 or row["step"] == recipe.steps],
-    }
-
-
-def distance(training: Training, text: Text) -> dict[str, Any]:
-    """How far the model is from the floor of its world, or its loss on held-out text where no floor is known. Nats."""
-    model, tokenizer, recipe = training.model, training.tokenizer, training.recipe
-    if text.world is None:
-        return _held_out_losses(training, text)
-    from utils import evaluate  # it builds on the world, which a learner's own text does not need
-
-    if recipe.objective == "gpt2":
-        return {"causal": vars(evaluate.causal_gap(model, tokenizer, text.world, **EXAM))}
-    exam = text.world.exam(**EXAM, next_share=1.0 if recipe.objective == "roberta" else 0.5)
-    mlm, nsp = evaluate.gap(model, tokenizer, exam)
-    return {"mlm": vars(mlm), **({"nsp": vars(nsp)} if nsp else {})}
-
-
-@torch.no_grad()
-def _held_out_losses(training: Training, text: Text) -> dict[str, Any]:
-    """Mean losses on the documents that training did not read; empty when there were too few to keep any."""
-    if text.held_out is None:
-        return {}
-    recipe = training.recipe
-    pairs = int((text.held_out.document_lengths - 1).clamp(min=0).sum())
-    if pairs == 0:
-        return {}
-    small = Recipe.from_dict({**recipe.as_dict(), "batch_size": min(recipe.batch_size, pairs), "seed": 0})
-    batches = build_batches(small, text, text.held_out)
-    rows = [losses(training.model, {name: tensor.to(training.model.device) for name, tensor in batches[i].items()},
-                   recipe.objective) for i in range(batches.steps_per_epoch)]
-    return {"held_out": {name: sum(row[name].item() for row in rows) / len(rows) for name in rows[0]},
-            "held_out_pairs": len(rows) * small.batch_size}
-
-
-def command(recipe: Recipe, folder: Path | None) -> str:
-    """The command that repeats a training; of paths it names the last part only."""
-    words = ["python -m utils.pretrain --out", folder.name if folder else "DIR"]
-    for name, value in recipe.differences().items():
-        values = [Path(path).name for path in value] if name == "text" else [str(value)]
-        words += [f"--{name.replace('_', '-')}", *values]
-    return " ".join(words)
-
-
 # ------------------------------------------------------------------------------------------ command line
 
 
@@ -343,24 +239,6 @@ def main(arguments: list[str] | None = None) -> int:
     if chief:
         print(report(training))
     return 0
-
-
-def report(training: Training) -> str:
-    """What a finished training says on the terminal."""
-    record = training.record
-    lines = [f"{training.recipe.steps} steps, {record['tokens']:,} tokens in {record['seconds']:.0f} s "
-             f"({record['tokens_per_second']:,} tokens/s, {record['precision']})"]
-    for name, gap in record["distance"].items():
-        if isinstance(gap, dict) and "kl" in gap:
-            lines.append(f"{name.upper()}: {gap['kl']:.3f} ± {gap['kl_error']:.3f} nats above the floor "
-                         f"of {gap['floor']:.3f} (fresh text, {gap['count']} questions)")
-    for name, value in record["distance"].get("held_out", {}).items():
-        lines.append(f"{name.replace('_', ' ')} on held-out text: {value:.3f} nats")
-    if record["settings"]["text"] and not record["distance"]:
-        lines.append("Too few documents to hold some out for measuring; ten or more are needed.")
-    if record["sentences_cut"]:
-        lines.append(f"{record['sentences_cut']} sentences were too long and were cut.")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
