@@ -206,7 +206,7 @@ def install(venv: Path, requirements: Path, wheels: Path | None) -> None:
                 raise
             print("  PyTorch's own index failed; taking the ordinary PyTorch.", flush=True)
             pip(venv, *common, *torch)
-    print(f"  installing {pins - 1} other packages …", flush=True)
+    print("  installing the other packages …", flush=True)
     source = ["--no-index", "--find-links", str(wheels)] if wheels is not None else []
     # The pins are complete (a test holds them to that): nothing is left to resolve, --no-deps saves time.
     pip(venv, *common, *source, "--no-deps", "--requirement", str(requirements), expect=pins)
