@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +10,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import BertConfig, BertForPreTraining, BertModel
@@ -243,10 +242,16 @@ def test_check_gives_one_row_each_without_noise(monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.slow
-def test_opening_figure_from_the_command_line(tmp_path):
-    if not (models.CHECKPOINTS / "world-small").is_dir():
-        pytest.skip("the shipped checkpoint is not there")
-    target = tmp_path / "figure.png"
-    run = subprocess.run([sys.executable, "-m", "utils.start", str(target)], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0 and run.stderr == "" and target.read_bytes()[:4] == b"\x89PNG"
+def test_show_escapes_and_sets_commands_as_code(monkeypatch):
+    table = pd.DataFrame([("a", "<b>", f"run `make lab`{' again' * 20}")], columns=["what", "found", "verdict"])
+    monkeypatch.setattr(machine, "check", lambda: table)
+    page = machine.show().data
+    assert "&lt;b&gt;" in page and "<code>make lab</code>" in page and "<td>" not in page
+    assert page.count("again") == 20
+
+
+def test_opening_figure_from_the_command_line(tmp_path, capfd):
+    start.main([str(tmp_path / "figure.png")])
+    assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG" and capfd.readouterr() == ("", "")
+    with pytest.raises(SystemExit, match="usage"):
+        start.main([])

@@ -6,6 +6,7 @@ with a cell skipped, and the table says which.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from IPython.display import HTML
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -25,6 +27,8 @@ GIGABYTE = 2**30
 MEMORY = 2.0  # gigabytes that a notebook may need
 DISK = 1.0  # gigabytes for the learner's own models; a Hub model needs about as much again
 OK = "ok"
+
+Row = tuple[str, str, str]  # what, found, verdict
 
 
 def check() -> pd.DataFrame:
@@ -43,7 +47,11 @@ def check() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "found", "verdict"])
 
 
-Row = tuple[str, str, str]
+def show() -> HTML:
+    """The table of `check` for a notebook."""
+    with pd.option_context("display.max_colwidth", None):
+        page = check().to_html(index=False, justify="left").replace("<td>", '<td style="text-align: left">')
+    return HTML(re.sub(r"`([^`]+)`", r"<code>\1</code>", page))
 
 
 def python(found: str, least: str = "3.11") -> Row:
@@ -99,7 +107,7 @@ def weights(name: str) -> Row:
 
 def hugging_face(answers: bool) -> Row:
     found = "answers" if answers else "does not answer"
-    return "Hugging Face Hub", found, OK if answers else "fine: nothing needs it; cells on Hub models are skipped"
+    return "Hugging Face Hub", found, OK if answers else "ok without it: cells on Hub models are skipped"
 
 
 def installed(name: str) -> str | None:

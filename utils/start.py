@@ -14,14 +14,16 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import huggingface_hub
 import torch
+from matplotlib.figure import Figure
 from transformers.utils import logging as library_logging
 
-from utils import hub
+from utils import hub, plots
 
 SOURCE_NAME = "<the printed code>"
 LIBRARIES = ("transformers", "huggingface_hub")
@@ -189,7 +191,7 @@ def _first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [""])[0]
 
 
-def opening_figure():
+def opening_figure() -> Figure:
     """The course's opening figure, from the shipped model of the small world and the packaged real model."""
     from utils import models
     from utils.plots.start import known_truth_first
@@ -203,12 +205,13 @@ def opening_figure():
     )
 
 
-if __name__ == "__main__":
-    from pathlib import Path
-
-    from utils import plots
-
-    if len(sys.argv) != 2:
+def main(arguments: Sequence[str]) -> None:
+    """Write the opening figure to the PNG file that the command line names."""
+    if len(arguments) != 1:
         sys.exit("usage: python -m utils.start FILE.png")
     plots.use_house_style()
-    Path(sys.argv[1]).write_bytes(plots.png(opening_figure()))
+    Path(arguments[0]).write_bytes(plots.png(opening_figure()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
