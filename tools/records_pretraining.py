@@ -56,6 +56,7 @@ CHOICES = Sweep(
     points=[
         {**NARROW, **BOTH, "choice": "recipe"},
         {**NARROW, **BOTH, "choice": "first weights 0.02", "initializer_range": 0.02},
+        {**NARROW, **BOTH, "choice": "Muon, AdamW 0.004", "learning_rate": 4e-3},
         *({**NARROW, **ADAMW, "choice": "AdamW for all", "learning_rate": rate} for rate in RATES),
         {**NARROW, **ADAMW, "choice": "no warm-up", "learning_rate": 1.6e-2, "warmup": 0.0},
     ],

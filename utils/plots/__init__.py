@@ -129,11 +129,13 @@ def png(figure: Figure) -> bytes:
 
 
 def truth_line(
-    ax: Axes, value: float, label: str, *, vertical: bool = False, below: bool = False, outside: bool = False
+    ax: Axes, value: float, label: str, *, vertical: bool = False, below: bool = False, outside: bool = False,
+    side: str = "center",
 ) -> None:
     """Draw known truth as a dashed black line with its label on it.
 
-    below: the label under the line, where curves come down to it; outside: to the right of the axes, for several lines.
+    below: the label under the line, where curves come down to it; outside: to the right of the axes, for several
+    lines, there with its "top", "center" or "bottom" at the line (side).
     """
     style = {"color": TRUTH, "linestyle": (0, (4, 3)), "linewidth": 1.4, "marker": "", "zorder": 3}
     words = {"textcoords": "offset points", "fontsize": 9, "color": TRUTH, "zorder": 5}
@@ -146,7 +148,7 @@ def truth_line(
     if below:
         place = {"xytext": (-2, -4), "va": "top", "ha": "right"}
     if outside:
-        place = {"xytext": (4, 0), "va": "center", "ha": "left"}
+        place = {"xytext": (4, 0), "va": side, "ha": "left"}
     ax.annotate(label, (1, value), xycoords=("axes fraction", "data"), **place, **words)
 
 

@@ -86,8 +86,11 @@ class LiveCurve:
         for place, (name, points) in enumerate(self.series.items()):
             x, y = zip(*points, strict=True)
             ax.plot(x, y, color=PALETTE[place % 5], linestyle=LINESTYLES[place % 5], marker="", label=name)
-        for label, height in self.lines.items():
-            truth_line(ax, height, label, below=len(self.lines) == 1, outside=len(self.lines) > 1)
+        several = len(self.lines) > 1
+        for place, (label, height) in enumerate(sorted(self.lines.items(), key=lambda line: line[1])):
+            # labels outside point away from each other: the lowest hangs, the others stand
+            side = ("top" if place == 0 else "bottom") if several else "center"
+            truth_line(ax, height, label, below=not several, outside=several, side=side)
         ax.margins(y=0.12)  # room for the label under the floor
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
         if len(self.series) > 1:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
@@ -48,8 +49,9 @@ def learning_rates(history: pd.DataFrame, record: pd.DataFrame) -> Figure:
     without = record[record["choice"] == "no warm-up"]
     right.errorbar(without["learning_rate"], without["mlm_kl"], 1.96 * without["mlm_kl_error"], color=PALETTE[1],
                    linestyle="", marker=MARKERS[1], label="without warm-up", capsize=3)  # fmt: skip
-    right.set(xscale="log", xlabel="peak learning rate of AdamW", ylabel="distance to the MLM floor (nats)")
-    right.set_ylim(bottom=0)
+    right.set(xscale="log", yscale="log", xlabel="peak learning rate of AdamW")
+    right.set_ylabel("distance to the MLM floor (nats)")
+    _plain_ticks(right)
     right.legend()
     return figure
 
@@ -88,8 +90,14 @@ def against_compute(points: pd.DataFrame, live: tuple[float, float] | None = Non
         ax.plot(*live, linestyle="", marker="*", markersize=13, color="black", label="this notebook's run", markevery=1)
     ax.set(xscale="log", yscale="log", xlabel="training operations, 6 × weights × tokens")
     ax.set_ylabel("distance to the MLM floor (nats)")
-    ax.yaxis.set_major_formatter(ScalarFormatter())
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_yticks([t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 4) if ax.get_ylim()[0] <= t <= ax.get_ylim()[1]])
+    _plain_ticks(ax)
     ax.legend()
     return figure
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """Plain numbers instead of powers of ten on a logarithmic y axis that covers little."""
+    low, high = ax.get_ylim()
+    ax.set_yticks([t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= high])
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(NullFormatter())
