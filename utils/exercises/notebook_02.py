@@ -11,17 +11,17 @@ from torch import Tensor
 
 from utils.exercises import call, exercise, expect_array, expect_detector, expect_number, expect_true
 
-MASK_ID, IGNORED = 4, -100
+MASK_ID, IGNORED = 97, -100
 
 
 def _losses(seed: int) -> tuple[Tensor, Tensor]:
     """Losses (3 texts, 7 positions) and labels with a different number of questions in each text."""
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.full((3, 7), IGNORED)
-    for row, asked in enumerate(([1, 4], [2], [1, 3, 5, 6])):
+    labels = torch.full((3, 7 + seed), IGNORED)
+    for row, asked in enumerate(([1, 4], [2 + seed], [1, 3, 5, 4 + seed, 6 + seed][:: 1 if seed > 1 else -1])):
         labels[row, asked] = torch.randint(5, 30, (len(asked),), generator=generator)
-    losses = torch.rand(3, 7, generator=generator) * 4
-    losses[0, 6] = losses[1, 5] = 0.0  # certain and right, but not asked: a mean over positive losses goes wrong
+    losses = torch.rand(3, 7 + seed, generator=generator) * 4
+    losses[0, 6] = losses[1, 5] = losses[0, 4] = 0.0  # certain and right, where nothing and where something was asked
     return losses, labels
 
 
@@ -54,7 +54,10 @@ def _draws(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     special = torch.zeros_like(input_ids, dtype=torch.bool)
     special[:, 0] = special[:, -1] = True
     input_ids[:, 0], input_ids[:, -1] = 2, 3
+    special[::2, 6], input_ids[::2, 6] = True, 3  # the [SEP] between two sentences
     draw, fate = torch.rand(40, 12, generator=generator), torch.rand(40, 12, generator=generator)
+    draw[1, 1:5] = torch.tensor([0.1495, 0.1505, 0.02, 0.02])  # close to the borders on both sides
+    fate[1, 1:5] = torch.tensor([0.7995, 0.5, 0.8005, 0.9005])
     return input_ids, special, draw, fate, torch.randint(5, 90, (40, 12), generator=generator)
 
 
@@ -103,7 +106,8 @@ def kl_divergence(answer):
     """KL(p || q) of two distributions given as dictionaries, in nats."""
     cases = (
         ({"she": 0.8, "he": 0.2}, {"she": 0.6, "he": 0.4}),
-        ({"pan": 0.5, "ladle": 0.5, "saw": 0.0}, {"pan": 0.7, "ladle": 0.2, "saw": 0.1}),
+        ({"pan": 0.5, "ladle": 0.5, "saw": 0.0}, {"saw": 0.1, "ladle": 0.2, "pan": 0.7}),
+        ({"ball": 0.94, "net": 0.05, "bat": 0.01}, {"bat": 0.3, "ball": 0.5, "net": 0.2}),
     )
     for p, q in cases:
         true = sum(a * math.log(a / q[w]) for w, a in p.items() if a > 0)

@@ -39,17 +39,22 @@ def she_by_occupation(table: pd.DataFrame) -> Figure:
 
 
 def loss_to_floor(
-    steps: Sequence[float], losses: Sequence[float], floor: float, log_vocabulary: float, window: int = 15
+    steps: Sequence[float], losses: Sequence[float], floor: float, floor_error: float, log_vocabulary: float
 ) -> Figure:
-    """A training curve on a logarithmic axis of steps, with the floor: single batches pale, their running mean dark."""
+    """A training curve on a logarithmic axis of steps, with the floor and its 95 % interval.
+
+    Single batches are pale; the dark line is their mean over steps that differ by less than a quarter.
+    """
     figure, ax = plt.subplots(figsize=(6.4, 3.4))
     ax.plot(steps, losses, color="0.75", marker="", linewidth=0.8, linestyle="-")
-    smooth = pd.Series(losses).rolling(window, center=True, min_periods=1).mean()
-    ax.plot(steps, smooth, color=PALETTE[0], marker="", linestyle="-", linewidth=2)
+    curve = pd.DataFrame({"step": np.asarray(steps, float), "loss": losses})
+    smooth = curve.groupby(np.floor(np.log(curve["step"]) / np.log(1.25))).mean()
+    ax.plot(smooth["step"], smooth["loss"], color=PALETTE[0], marker="", linestyle="-", linewidth=2)
+    ax.axhspan(floor - 1.96 * floor_error, floor + 1.96 * floor_error, color="0.85", zorder=0)
     ax.set_xscale("log")
     ax.set_ylim(0, max(max(losses), log_vocabulary) * 1.05)
     truth_line(ax, floor, "")
-    ax.annotate("the floor: no average goes below", (steps[0], floor), xytext=(2, -4), textcoords="offset points",
+    ax.annotate("the floor (band: 95 % interval)", (steps[0], floor), xytext=(2, -4), textcoords="offset points",
                 va="top", fontsize=9)
     ax.annotate("single batches", (steps[len(steps) // 3], max(losses[len(losses) // 3 :])), xytext=(0, 4),
                 textcoords="offset points", ha="center", fontsize=9, color="0.45")
@@ -77,7 +82,7 @@ def predicted_against_true(p: np.ndarray, q: np.ndarray, least: float = 1e-4) ->
         p, np.maximum(q, least), linestyle="", marker=".", markersize=4, alpha=0.35, color=PALETTE[0], markevery=1
     )
     ax.plot([least, 1], [least, 1], color="black", linestyle=(0, (4, 3)), linewidth=1.4, marker="")
-    ax.annotate("model = truth", (4e-4, 4e-4), xytext=(12, -10), textcoords="offset points", fontsize=9)
+    ax.annotate("model = truth", (1.2e-4, 4e-4), fontsize=9)
     ax.set(xscale="log", yscale="log", xlim=(least, 1.3), ylim=(least, 1.3))
     ax.set_xlabel("exact probability of a word")
     ax.set_ylabel("model's probability of the same word")
