@@ -56,4 +56,5 @@ def answer_a_quiz_question(lab: Notebook) -> None:
     assert feedback.inner_text().strip() == ""
     question.locator(".MCButton, .MultipleChoice, label").first.click()
     lab.wait(lambda: feedback.inner_text().strip() != "", 10, "the quiz's feedback")
+    lab.page.wait_for_timeout(1000)  # the button changes its colour in 0.8 s
     lab.picture("5-quiz-answered")
