@@ -30,6 +30,7 @@ FOLDER = ROOT / "data" / "records"
 RECORDS = {
     "compute": "tools.records_pretraining:COMPUTE",
     "choices": "tools.records_pretraining:CHOICES",
+    "nsp": "tools.records_nsp:NSP",
 }
 
 
