@@ -49,16 +49,18 @@ COMPUTE = Sweep(
 
 RATES = (2.5e-4, 1e-3, 4e-3, 1.6e-2, 6.4e-2)
 NARROW = {**COMMON, **of_width(64), "steps": 400, "seed": 0}
+WIDER = {**COMMON, **of_width(128), "steps": 600, "seed": 0}  # the recipe itself is a point of COMPUTE
 
 CHOICES = Sweep(
-    about="One choice of the recipe changed at a time, width 64, 400 steps: the optimiser, the learning rate of AdamW "
-    "for all parameters, its warm-up, and the size of the first weights.",
+    about="One choice of the recipe changed at a time, at width 64 and 400 steps: the optimiser, the learning rate of "
+    "AdamW for all parameters, its warm-up, and the size of the first weights; AdamW also at width 128 and 600 steps.",
     points=[
         {**NARROW, **BOTH, "choice": "recipe"},
         {**NARROW, **BOTH, "choice": "first weights 0.02", "initializer_range": 0.02},
         {**NARROW, **BOTH, "choice": "Muon, AdamW 0.004", "learning_rate": 4e-3},
         *({**NARROW, **ADAMW, "choice": "AdamW for all", "learning_rate": rate} for rate in RATES),
-        {**NARROW, **ADAMW, "choice": "no warm-up", "learning_rate": 1.6e-2, "warmup": 0.0},
+        {**NARROW, **ADAMW, "choice": "no warm-up", "learning_rate": 4e-3, "warmup": 0.0},
+        *({**WIDER, **ADAMW, "choice": "AdamW for all", "learning_rate": rate} for rate in (2e-3, 4e-3)),
     ],
     measure=measure,
 )
