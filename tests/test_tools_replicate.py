@@ -98,7 +98,7 @@ def test_changed_code_throws_old_runs_away(course, monkeypatch, capsys):
     assert "starting again" in capsys.readouterr().out
 
 
-def test_fingerprint_covers_code_module_and_checkpoints_but_not_prose_or_outputs(course):
+def test_fingerprint_covers_code_module_and_data_but_not_prose_outputs_or_its_own_record(course):
     root = course.parent.parent
     before = replicate.fingerprint(course, root)
     notebook = nbformat.read(course, as_version=4)
@@ -112,6 +112,8 @@ def test_fingerprint_covers_code_module_and_checkpoints_but_not_prose_or_outputs
         after = replicate.fingerprint(course, root)
         assert after != before
         before = after
+    (root / "data" / "replication.json").write_text("{}")
+    assert replicate.fingerprint(course, root) == before
 
 
 def test_a_failing_seed_is_reported_and_the_others_still_count(course, monkeypatch, capsys):

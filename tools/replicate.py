@@ -3,7 +3,7 @@
 Every run is one notebook in a fresh kernel with COURSE_SEED=k; its ledger (utils/claims.py) appends the claims
 to the file that COURSE_CLAIMS names. Finished runs are kept in build/replicate/, so an interrupted replication
 goes on where it stopped; they are thrown away as soon as the notebook's code, the shared module or the shipped
-checkpoints change (unless --reuse says otherwise). The result goes to data/records/replication.json.
+data and models change (unless --reuse says otherwise). The result goes to data/records/replication.json.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-lea
 
 
 def fingerprint(path: Path, root: Path = ROOT) -> str:
-    """sha256 over all that a claim of the notebook at `path` may depend on: its code, utils/ and the checkpoints."""
+    """sha256 over all that a claim of the notebook at `path` may depend on: its code, utils/ and data/."""
     digest = hashlib.sha256()
     for cell in read(path).cells:
         if cell.cell_type == "code":
             digest.update(cell.source.encode())
-    files = [*root.glob("utils/**/*.py"), *(file for file in root.glob("data/checkpoints/*/*") if file.is_file())]
-    for file in sorted(files):
+    files = [file for file in root.glob("data/**/*") if file.is_file() and file.name != RECORD.name]
+    for file in sorted([*root.glob("utils/**/*.py"), *files]):
         digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
     return digest.hexdigest()
 
@@ -75,7 +75,8 @@ def summarise(claims: list[dict]) -> dict:
     """One claim over its seeds: how often it held, mean and standard deviation (n - 1) of its value.
 
     `margin` is the distance from the mean to the bound in standard deviations, positive on the side where the
-    claim holds; None where the bound is not one number or the value does not vary.
+    claim holds; None where the bound is not one number or the value does not vary. A claim that rests on a
+    shipped `record` is the same under every seed here: what counts for it are the record's own seeds.
     """
     values = [claim["value"] for claim in claims]
     mean = statistics.fmean(values)
@@ -85,6 +86,7 @@ def summarise(claims: list[dict]) -> dict:
         "id": last["identifier"],
         "bound": last["bound"],
         "varies": last["varies"],
+        "record": last.get("record"),
         "n": len(claims),
         "held": sum(bool(claim["holds"]) for claim in claims),
         "mean": mean,
@@ -140,7 +142,7 @@ def show(results: dict[str, dict]) -> None:
             inside = "" if claim["margin"] is None else f"{claim['margin']:.1f} sd"
             print(
                 f"{claim['id']:<32} {claim['held']:>3}/{claim['n']:<3}  {claim['mean']:>9.4g} {claim['sd']:>9.2g}  "
-                f"{claim['bound']:<16} {inside:>7}  {claim['varies']}"
+                f"{claim['bound']:<16} {inside:>7}  {claim['record'] or claim['varies']}"
             )
 
 
