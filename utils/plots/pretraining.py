@@ -48,11 +48,11 @@ def learning_rates(history: pd.DataFrame, record: pd.DataFrame) -> Figure:
                    label="with warm-up", capsize=3)  # fmt: skip
     without = record[record["choice"] == "no warm-up"]
     right.errorbar(without["learning_rate"], without["mlm_kl"], 1.96 * without["mlm_kl_error"], color=PALETTE[1],
-                   linestyle="", marker=MARKERS[1], label="without warm-up", capsize=3)  # fmt: skip
-    right.set(xscale="log", yscale="log", xlabel="peak learning rate of AdamW")
-    right.set_ylabel("distance to the MLM floor (nats)")
-    _plain_ticks(right)
-    right.legend()
+                   linestyle="", marker=MARKERS[1], markersize=10, markerfacecolor="none",
+                   label="without warm-up")  # fmt: skip
+    right.set(xscale="log", xlabel="peak learning rate of AdamW", ylabel="distance to the MLM floor (nats)")
+    right.set_ylim(bottom=0)
+    right.legend(loc="lower left")
     return figure
 
 
@@ -76,22 +76,26 @@ def objectives(table: pd.DataFrame) -> Figure:
 
 
 def against_compute(points: pd.DataFrame, live: tuple[float, float] | None = None) -> Figure:
-    """Distance to the MLM floor against training operations, a line for each width; several seeds are all drawn.
+    """Distance to the MLM floor against operations and against seconds, a line for each width; all seeds are drawn.
 
-    points: width, flops, mlm_kl. live: (flops, mlm_kl) of the notebook's own run.
+    points: width, steps, flops, cpu_seconds, mlm_kl. live: (flops, mlm_kl) of the notebook's own run.
     """
-    figure, ax = plt.subplots(figsize=(6.4, 3.9))
-    for place, (width, group) in enumerate(points.groupby("width")):
-        line = group.groupby("flops")["mlm_kl"].mean()
-        style = {"color": PALETTE[place % 5], "marker": MARKERS[place % 5], "markevery": 1}
-        ax.plot(line.index, line.values, linestyle=LINESTYLES[place % 5], label=f"width {width}", **style)
-        ax.plot(group["flops"], group["mlm_kl"], linestyle="", alpha=0.5, markersize=4, **style)
+    figure, axes = plt.subplots(1, 2, figsize=(7.8, 3.7), sharey=True)
+    for ax, cost in zip(axes, ("flops", "cpu_seconds"), strict=True):
+        for place, (width, group) in enumerate(points.groupby("width")):
+            line = group.groupby("steps")[[cost, "mlm_kl"]].mean()
+            style = {"color": PALETTE[place % 5], "marker": MARKERS[place % 5], "markevery": 1}
+            ax.plot(line[cost], line["mlm_kl"], linestyle=LINESTYLES[place % 5], label=f"width {width}", **style)
+            ax.plot(group[cost], group["mlm_kl"], linestyle="", alpha=0.5, markersize=4, **style)
+        ax.set(xscale="log", yscale="log")
     if live:
-        ax.plot(*live, linestyle="", marker="*", markersize=13, color="black", label="this notebook's run", markevery=1)
-    ax.set(xscale="log", yscale="log", xlabel="training operations, 6 × weights × tokens")
-    ax.set_ylabel("distance to the MLM floor (nats)")
-    _plain_ticks(ax)
-    ax.legend()
+        axes[0].plot(*live, linestyle="", marker="*", markersize=12, color="black", label="live run", markevery=1)
+    axes[0].set(xlabel="training operations, 6 × weights × tokens", ylabel="distance to the MLM floor (nats)")
+    axes[1].set_xlabel("processor seconds")
+    axes[1].set_xticks([5, 10, 20, 50], ["5", "10", "20", "50"])
+    axes[1].xaxis.set_minor_formatter(NullFormatter())
+    _plain_ticks(axes[0])
+    axes[0].legend(loc="lower left")
     return figure
 
 
