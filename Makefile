@@ -59,15 +59,18 @@ lab: environment
 	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT_FLAG) $(LAB_FLAGS)
 
 test: environment
-	@echo "Unit tests:"
-	@$(RUN) -m pytest $(PYTEST_FLAGS)
-	@echo "Notebooks, every cell in a fresh kernel (nbval):"
-	@$(RUN) -m tools.validate $(NOTEBOOK)
+	@status=0; \
+	echo "Unit tests:"; $(RUN) -m pytest $(PYTEST_FLAGS) || status=1; \
+	echo "Notebooks, every cell, each notebook in a fresh kernel (nbval):"; \
+	$(RUN) -m tools.validate $(NOTEBOOK) || status=1; \
+	exit $$status
 
 test-oldest:
 	@$(find_python); "$$python" tools/environment.py --venv .venv-oldest --requirements requirements-oldest.txt
-	@.venv-oldest/bin/python -m pytest $(PYTEST_FLAGS)
-	@.venv-oldest/bin/python -m tools.validate $(NOTEBOOK)
+	@status=0; \
+	.venv-oldest/bin/python -m pytest $(PYTEST_FLAGS) || status=1; \
+	.venv-oldest/bin/python -m tools.validate $(NOTEBOOK) || status=1; \
+	exit $$status
 
 test-browser: environment
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements-browser.txt
