@@ -46,7 +46,8 @@ def called_next(table: pd.DataFrame) -> Figure:
     rows = np.arange(len(table))[::-1]
     figure, ax = plt.subplots(figsize=(6.4, 0.5 * len(table) + 1.2))
     ax.errorbar(table["model"], rows, xerr=[table["model"] - table["low"], table["high"] - table["model"]],
-                linestyle="", marker="D", markersize=5, color=PALETTE[0], capsize=3, label="model, 95 % interval")
+                linestyle="", marker="D", markersize=5, color=PALETTE[0], capsize=3, markevery=1,
+                label="model, 95 % interval")
     truth_marker(ax, table["exact"], rows, "perfect reader")
     ax.set_yticks(rows, table["kind"])
     ax.set_xlim(-0.02, 1.02)
@@ -76,7 +77,7 @@ def after_pretraining(runs: pd.DataFrame, intervals: pd.DataFrame, best: dict[st
                     markevery=1)
             ax.errorbar(mean["value"], rows[arm], xerr=[[mean["value"] - mean["low"]], [mean["high"] - mean["value"]]],
                         marker=MARKERS[k % len(MARKERS)], color=PALETTE[k % len(PALETTE)], capsize=3, markersize=5,
-                        linestyle="")
+                        markevery=1, linestyle="")
         if live and task in live:
             ax.plot(live[task], rows[live_arm] + 0.25, linestyle="", marker="x", color=TRUTH, markersize=6, markevery=1)
         ax.axvline(best[task], color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="")
