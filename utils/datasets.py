@@ -1,7 +1,7 @@
 """Data of the course: `load(name)` gives a table, `fetch(name)` gives the folder of a public data set.
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
-`"glossary"`.
+`"two-senses"`, `"sentence-pairs"`, `"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
 better read where their authors keep them. `fetch` downloads one from a pinned address (a commit, so it cannot change),
@@ -67,6 +67,16 @@ def first_sentences() -> pd.DataFrame:
     return pd.read_csv(DATA / "first_sentences.csv", keep_default_na=False)
 
 
+def two_senses() -> pd.DataFrame:
+    """Sentences with words of two senses, eight for each sense. Columns: `word`, `sense`, `sentence`."""
+    return pd.read_csv(DATA / "two_senses.csv", keep_default_na=False)
+
+
+def sentence_pairs() -> pd.DataFrame:
+    """Forty-eight paragraphs of two sentences. Columns: `id`, `topic` (eight), `first`, `second`."""
+    return pd.read_csv(DATA / "sentence_pairs.csv", keep_default_na=False)
+
+
 def glossary() -> pd.DataFrame:
     """The course's words in English and Chinese. Columns: `term`, `chinese`, `meaning`, `notebook` (two digits)."""
     return pd.read_csv(DATA / "glossary.csv", keep_default_na=False, dtype=str)
@@ -96,6 +106,8 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "weat": weat,
     "weat-published": weat_published,
     "first-sentences": first_sentences,
+    "two-senses": two_senses,
+    "sentence-pairs": sentence_pairs,
     "glossary": glossary,
 }
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {

