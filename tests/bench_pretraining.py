@@ -25,8 +25,9 @@ from transformers.utils import logging
 from utils import evaluate, optim, precision
 from utils.corpus import SINGLE_SHARE, PairBatches
 from utils.forward import losses
-from utils.pretrain import Training, train
+from utils.pretrain import choose_precisions, train
 from utils.recipe import Recipe, Text, build_batches, build_model, prepare_text
+from utils.training_record import Training
 
 TARGETS = (0.10, 0.05)  # nats above the floor of masked words
 SHAPES = ((2048, 2048, 2048), (1024, 1024, 1024), (1280, 128, 384), (1280, 128, 512))  # the last two: a layer's own
@@ -129,7 +130,8 @@ def run_ours(model: Any, text: Text, recipe: Recipe, look: Callable[[int, float]
     """Train and return the seconds at which steps ended, without what ``look`` takes."""
     training = Training(model, text.tokenizer, recipe)
     dtype = precision.PRECISIONS[recipe.precision]
-    optimizers = optim.build_optimizers(model, recipe.muon_learning_rate, recipe.learning_rate, dtype)
+    optimizers = optim.build_optimizers(model, recipe.muon_learning_rate, recipe.learning_rate,
+                                        precision.PRECISIONS[recipe.muon_precision])
     paused, ends = 0.0, []
 
     def after_step() -> bool:
@@ -175,21 +177,24 @@ def tokens_per_second(text: Text, recipe: Recipe, budget: Budget) -> tuple[dict[
     return results, dtypes
 
 
-def operations_per_token(text: Text, recipe: Recipe, steps: int = 8) -> float:
-    """Multiplications and additions executed in matrix products, optimiser included, per token."""
+def operations_per_token(text: Text, recipe: Recipe, steps: int = 8) -> dict[str, float]:
+    """Multiplications and additions executed in matrix products, per token: the model's and Muon's."""
     model, batches = build_model(recipe, text), build_batches(recipe, text)
-    dtype = precision.PRECISIONS[recipe.precision]
-    optimizers = optim.build_optimizers(model, recipe.muon_learning_rate, recipe.learning_rate, dtype)
-    tokens = 0
-    with FlopCounterMode(display=False) as counter:
-        for step in range(steps):
-            batch = batches[step]
-            tokens += int(batch.get("attention_mask", batch["input_ids"] >= 0).sum())
+    optimizers = optim.build_optimizers(model, recipe.muon_learning_rate, recipe.learning_rate,
+                                        precision.PRECISIONS[recipe.muon_precision])
+    tokens, in_model, in_muon = 0, 0, 0
+    for step in range(steps):
+        batch = batches[step]
+        tokens += int(batch.get("attention_mask", batch["input_ids"] >= 0).sum())
+        with FlopCounterMode(display=False) as counter:
             sum(losses(model, batch, "bert").values()).backward()
+        in_model += counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter:
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-    return counter.get_total_flops() / tokens
+        in_muon += counter.get_total_flops()
+    return {"model": in_model / tokens, "muon": in_muon / tokens}
 
 
 class Look:
@@ -248,15 +253,16 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options = parser.parse_args(arguments)
     logging.set_verbosity_error()
     budget = QUICK if options.quick else Budget()
-    recipe = Recipe(steps=max(budget.ours), precision=precision.name_of(precision.choose_dtype()))
+    recipe = choose_precisions(Recipe(steps=max(budget.ours)))
     text = prepare_text(recipe)
     rates, dtypes = tokens_per_second(text, recipe, budget)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     trainer = max((f"Trainer {name}" for name in dtypes), key=medians.get)
     theirs = medians[trainer]
-    dtype = precision.PRECISIONS[recipe.precision]
-    limit = max(precision.matmul_rate(dtype, shape, seconds=0.5) for shape in SHAPES)
+    limits = {name: max(precision.matmul_rate(precision.PRECISIONS[name], shape, seconds=0.5) for shape in SHAPES)
+              for name in {recipe.precision, recipe.muon_precision}}
     operations = operations_per_token(text, recipe)
+    at_the_limit = operations["model"] / limits[recipe.precision] + operations["muon"] / limits[recipe.muon_precision]
     print("Pretraining, small world. " + method(recipe, dtypes, trainer))
     line("what", "ours", "against", "ratio")
     for side, optimizer in {"ours, AdamW": "AdamW as Trainer", "ours": "Muon and AdamW"}.items():
@@ -266,9 +272,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     grouped = "Trainer float32, grouped by length"
     line("  the same against batches grouped by length", "", f"{medians[grouped]:,.0f} ({grouped})",
          f"{medians['ours, AdamW'] / medians[grouped]:.2f} x, {medians['ours'] / medians[grouped]:.2f} x")
-    achieved = operations * max(rates["ours"])
-    line("GFLOP/s in matrix products", f"{achieved / 1e9:.0f}", f"{limit / 1e9:.0f} (limit)", f"{achieved / limit:.2f}")
-    result = {"rates": rates, "limit": limit, "operations_per_token": operations, "share": achieved / limit}
+    achieved, share = sum(operations.values()) * medians["ours"], at_the_limit * medians["ours"]
+    said_limits = ", ".join(f"{rate / 1e9:.0f} {name}" for name, rate in limits.items())
+    line("GFLOP/s in matrix products", f"{achieved / 1e9:.0f}", f"{said_limits} (limit)", f"{share:.2f}")
+    result = {"rates": rates, "limits": limits, "operations_per_token": operations, "share": share}
     if options.no_targets:
         return result
     reached = seconds_to_targets(text, recipe, budget, precision.PRECISIONS[trainer.split()[1]])
@@ -296,7 +303,8 @@ def method(recipe: Recipe, dtypes: list[str], trainer: str) -> str:
     return (
         f"BertForPreTraining, {recipe.layers} layers, width {recipe.width}, {recipe.heads} heads, no dropout, "
         f"{recipe.batch_size} texts a step, {torch.get_num_threads()} threads; padding is not counted as tokens.\n"
-        f"Ours: {recipe.precision}. Trainer: tried in {' and '.join(dtypes)}, the faster one counts ({trainer}); "
+        f"Ours: {recipe.precision}, Muon {recipe.muon_precision}. "
+        f"Trainer: tried in {' and '.join(dtypes)}, the faster one counts ({trainer}); "
         "transformers' masking collator and its default sampler (batches grouped by length on a line of their own), "
         "fused AdamW, text tokenised beforehand, no logging, saving or evaluation, loader in the same process.\n"
         "Speed: runs in turns after some steps of warm-up. "

@@ -20,6 +20,16 @@ def test_orthogonalize_brings_singular_values_near_one_and_keeps_directions(shap
     assert off_diagonal.abs().max() < 1e-3
 
 
+def test_the_short_way_for_wide_matrices_gives_the_same_numbers():
+    """The iteration as it is written in the paper, in float64, against the products that are computed."""
+    wide = torch.randn(3, 16, 64, generator=torch.Generator().manual_seed(0))
+    x = wide.double() / wide.double().flatten(1).norm(dim=1)[:, None, None]
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+    torch.testing.assert_close(orthogonalize(wide).double(), x, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(24, 24), (16, 64), (64, 16)])
 def test_muon_takes_torchs_steps(shape):
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""The number format is chosen by a timed product, and the choice can be overridden."""
+"""The number format is chosen by timing, and the choice can be overridden."""
 
 from __future__ import annotations
 
@@ -17,25 +17,30 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def rates(monkeypatch):
-    """Pretend to have measured these rates (float32, bfloat16)."""
-    def pretend(float32: float, bfloat16: float) -> None:
-        monkeypatch.setattr(precision, "measured_rates", lambda: {"float32": float32, "bfloat16": bfloat16})
+def speeds(monkeypatch):
+    """Pretend to have measured these speeds of a layer and of a product (float32, bfloat16)."""
+    def pretend(layer: tuple[float, float], product: tuple[float, float]) -> None:
+        seconds = dict(zip(precision.PRECISIONS, (1 / speed for speed in layer), strict=True))
+        monkeypatch.setattr(precision, "measured_layers", lambda: seconds)
+        monkeypatch.setattr(precision, "measured_rates", lambda: dict(zip(precision.PRECISIONS, product, strict=True)))
         monkeypatch.delenv(precision.OVERRIDE, raising=False)
     return pretend
 
 
-@pytest.mark.parametrize(("float32", "bfloat16", "chosen"), [
-    (100e9, 300e9, torch.bfloat16), (200e9, 50e9, torch.float32), (100e9, 120e9, torch.float32)])
-def test_the_faster_format_is_chosen(rates, float32, bfloat16, chosen):
-    rates(float32, bfloat16)
-    assert precision.choose_dtype() is chosen
+@pytest.mark.parametrize(("layer", "product", "chosen"), [
+    ((100, 150), (100e9, 300e9), (torch.bfloat16, torch.bfloat16)),
+    ((100, 110), (100e9, 300e9), (torch.float32, torch.bfloat16)),  # conversions eat the gain of the product
+    ((200, 20), (200e9, 50e9), (torch.float32, torch.float32)),
+])
+def test_the_faster_format_is_chosen(speeds, layer, product, chosen):
+    speeds(layer, product)
+    assert (precision.choose_dtype(), precision.choose_product_dtype()) == chosen
 
 
-def test_the_environment_overrides_the_measurement(rates, monkeypatch):
-    rates(100e9, 300e9)
+def test_the_environment_overrides_the_measurement(speeds, monkeypatch):
+    speeds((100, 300), (100e9, 300e9))
     monkeypatch.setenv(precision.OVERRIDE, "float32")
-    assert precision.choose_dtype() is torch.float32
+    assert precision.choose_dtype() is precision.choose_product_dtype() is torch.float32
     monkeypatch.setenv(precision.OVERRIDE, "half")
     with pytest.raises(ValueError, match="COURSE_PRECISION is 'half'"):
         precision.choose_dtype()
@@ -44,6 +49,7 @@ def test_the_environment_overrides_the_measurement(rates, monkeypatch):
 def test_the_rate_is_plausible():
     rate = precision.matmul_rate(torch.float32)
     assert 1e8 < rate < 1e15
+    assert 1e-5 < precision.layer_seconds(torch.float32, seconds=0.01) < 10
     facts = precision.machine_facts()
     assert facts["precision"] in precision.PRECISIONS and facts["cores"] >= 1 and facts["float32_gflops"] > 0
 

@@ -1,1 +1,1 @@
-"""The course's shared module: the artificial language, objectives, models, data, figures, claims and exercise checks."""
+"""The shared module: the artificial language, objectives, models, data, figures, claims and exercise checks."""

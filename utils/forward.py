@@ -23,6 +23,10 @@ from torch.nn import functional as F
 from utils.corpus import IGNORED
 from utils.objectives import causal_loss, mlm_loss, nsp_loss
 
+# Chance decides how many words a batch scores, and for every new size of a product oneDNN first builds a kernel,
+# which takes longer than the product. So there are few sizes: the scored words are filled up to a multiple of this.
+ROWS = 64
+
 
 class Scored(NamedTuple):
     """Logits where a loss reads them, with the labels they are held against."""
@@ -50,16 +54,16 @@ def scored_logits(model: Any, batch: dict[str, Tensor]) -> Scored:
     *layers, last = encoder.encoder.layer
     for layer in layers:
         hidden = layer_output(layer, hidden, attend(layer.attention.self, hidden, batch_size, mask))
-    rows = torch.cat([first, scored])
+    rows = torch.cat([first, F.pad(scored, (0, -len(scored) % ROWS))])
     context = attend(last.attention.self, hidden, batch_size, mask)
     hidden = layer_output(last, hidden.index_select(0, rows), context.index_select(0, rows))
     first_hidden, word_hidden = hidden[:batch_size], hidden[batch_size:]
     if not hasattr(model, "cls"):
-        return Scored(model.lm_head(word_hidden), labels[scored], None)  # RoBERTa
+        return Scored(model.lm_head(word_hidden)[: len(scored)], labels[scored], None)  # RoBERTa
     pairs = None
     if hasattr(model.cls, "seq_relationship"):
         pairs = model.cls.seq_relationship(torch.tanh(encoder.pooler.dense(first_hidden)))
-    return Scored(model.cls.predictions(word_hidden), labels[scored], pairs)
+    return Scored(model.cls.predictions(word_hidden)[: len(scored)], labels[scored], pairs)
 
 
 def embed(embeddings: nn.Module, batch: dict[str, Tensor], config: Any) -> Tensor:

@@ -18,15 +18,27 @@ NEWTON_SCHULZ_STEPS = 5
 def orthogonalize(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Push all singular values of each matrix towards 1 (into about 0.7 to 1.2), keeping its directions.
 
-    matrices: (count, rows, columns) with rows <= columns. Newton-Schulz iteration: X <- aX + (bA + cAA)X with
-    A = XX^T. Source: Jordan et al. 2024, Muon (kellerjordan.github.io/posts/muon).
+    matrices: (count, rows, columns) with rows <= columns. Newton-Schulz iteration: X <- PX with
+    P = a + bG + cGG and G = XX^T. Source: Jordan et al. 2024, Muon (kellerjordan.github.io/posts/muon).
+    In float32, wide matrices are spared: G and the product of the P are updated instead of X (G <- PGP, as all
+    of them are polynomials of the first G), the same numbers from smaller products. In bfloat16 rounding errors
+    grow along that way and training diverges, so X itself is updated.
     """
     a, b, c = NEWTON_SCHULZ
+    rows, columns = matrices.shape[-2:]
     x = matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    if 2 * rows > columns or x.dtype != torch.float32:
+        for _ in range(steps):
+            gram = x @ x.mT
+            x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
+        return x
+    gram, product = x @ x.mT, None
     for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        product = factor if product is None else factor @ product
+        gram = factor @ gram @ factor
+    return product @ x
 
 
 class Muon(torch.optim.Optimizer):

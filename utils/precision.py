@@ -1,7 +1,9 @@
-"""Which number format is faster on this machine, found by timing a matrix product, never by a flag.
+"""Which number format is faster on this machine, found by timing, never by a flag.
 
 Some processors multiply bfloat16 matrices several times faster than float32, others ten times slower, and
-both kinds may claim to support it. So the course measures once per process.
+both kinds may claim to support it. And a fast product is not a fast layer: around its products a small layer
+converts numbers to and fro, and on some processors that eats the whole gain. So the course times both, once
+per process: a bare product, for work that is nothing but products (Muon's step), and a layer, for a model.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from typing import Any
 import psutil
 import torch
 import transformers
+from transformers import BertConfig, BertModel
+
+from utils.forward import attend, layer_output
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-WORTHWHILE = 1.5  # bfloat16 must win by this much, because converting to and fro costs time as well
+WORTHWHILE = 1.2  # bfloat16 has fewer digits, so it must win by this much
 SHAPE = (1024, 512, 512)  # rows, inner, columns: about a batch of tokens times a layer of a small BERT
 OVERRIDE = "COURSE_PRECISION"  # environment variable: "float32" or "bfloat16"
 
@@ -41,6 +46,35 @@ def matmul_rate(dtype: torch.dtype, shape: tuple[int, int, int] = SHAPE, seconds
     return 2 * rows * inner * columns / best
 
 
+def layer_seconds(dtype: torch.dtype, seconds: float = 0.15) -> float:
+    """Forward and backward of one of the course's usual layers in ``dtype``: the best of several tries."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.random.fork_rng(devices=[]):
+        layer = BertModel(BertConfig(vocab_size=8, hidden_size=128, num_hidden_layers=1, num_attention_heads=4,
+                                     intermediate_size=512)).encoder.layer[0].to(device)
+    batch_size, length = 64, 18
+    hidden = torch.ones(batch_size * length, 128, device=device, requires_grad=True)
+    best, end = float("inf"), time.perf_counter() + seconds
+    for attempt in range(10_000):
+        start = time.perf_counter()
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            loss = layer_output(layer, hidden, attend(layer.attention.self, hidden, batch_size, None)).sum()
+        loss.backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        if attempt:  # the first one pays for preparations
+            best = min(best, time.perf_counter() - start)
+        if attempt >= 2 and time.perf_counter() > end:
+            break
+    return best
+
+
+@cache
+def measured_layers() -> dict[str, float]:
+    """:func:`layer_seconds` of each precision, measured once per process."""
+    return {name: layer_seconds(dtype) for name, dtype in PRECISIONS.items()}
+
+
 @cache
 def measured_rates() -> dict[str, float]:
     """:func:`matmul_rate` of each precision, measured once per process."""
@@ -48,18 +82,27 @@ def measured_rates() -> dict[str, float]:
 
 
 def choose_dtype() -> torch.dtype:
-    """float32, or bfloat16 where a timed matrix product in it is at least 1.5 times as fast.
+    """The precision for a model: float32, or bfloat16 where a timed layer is at least 1.2 times as fast in it.
 
     The environment variable COURSE_PRECISION decides instead when it is set. Raises ValueError when it is set
     to something else than a precision.
     """
+    seconds = {} if os.environ.get(OVERRIDE) else measured_layers()
+    return _choose({name: 1 / value for name, value in seconds.items()})
+
+
+def choose_product_dtype() -> torch.dtype:
+    """The same for work that is nothing but matrix products, by a timed product."""
+    return _choose({} if os.environ.get(OVERRIDE) else measured_rates())
+
+
+def _choose(speeds: dict[str, float]) -> torch.dtype:
     wanted = os.environ.get(OVERRIDE, "")
-    if wanted:
-        if wanted not in PRECISIONS:
-            raise ValueError(f"{OVERRIDE} is {wanted!r}; set it to one of {', '.join(PRECISIONS)} or not at all.")
-        return PRECISIONS[wanted]
-    rates = measured_rates()
-    return torch.bfloat16 if rates["bfloat16"] > WORTHWHILE * rates["float32"] else torch.float32
+    if not wanted:
+        return torch.bfloat16 if speeds["bfloat16"] > WORTHWHILE * speeds["float32"] else torch.float32
+    if wanted not in PRECISIONS:
+        raise ValueError(f"{OVERRIDE} is {wanted!r}; set it to one of {', '.join(PRECISIONS)} or not at all.")
+    return PRECISIONS[wanted]
 
 
 def name_of(dtype: torch.dtype) -> str:

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tqdm import tqdm
 from utils import checkpoint, distributed, optim
 from utils.corpus import IGNORED, CorpusError, PairBatches
 from utils.forward import losses
-from utils.precision import PRECISIONS, choose_dtype, name_of
+from utils.precision import PRECISIONS, choose_dtype, choose_product_dtype, name_of
 from utils.recipe import OBJECTIVES, Recipe, build_batches, build_model, prepare_text
 from utils.training_record import Training, record_of, report
 
@@ -98,7 +99,8 @@ def pretrain(out: str | Path | None = None, *, resume: bool = False, on_step: On
     text = prepare_text(recipe, group.size)
     training = Training(build_model(recipe, text).to(group.device), text.tokenizer, recipe)
     dtype = PRECISIONS[recipe.precision]
-    optimizers = optim.build_optimizers(training.model, recipe.muon_learning_rate, recipe.learning_rate, dtype)
+    optimizers = optim.build_optimizers(training.model, recipe.muon_learning_rate, recipe.learning_rate,
+                                        PRECISIONS[recipe.muon_precision])
     if facts:
         checkpoint.load_state(folder, training.model, optimizers)
         training.history, training.tokens = facts["history"], facts["tokens"]
@@ -130,11 +132,7 @@ def _begin(folder: Path | None, resume: bool, settings: dict[str, Any]) -> tuple
             raise checkpoint.CheckpointError(
                 f"{folder} holds an interrupted training; add --resume (resume=True) to go on, or delete "
                 f"{checkpoint.STATE} there to start over.")
-        recipe = Recipe(**settings)
-        precision = recipe.precision or name_of(choose_dtype())
-        if distributed.group().agree(precision == "float32"):  # also: nobody goes on before all have looked for a state
-            precision = "float32"
-        return Recipe(**{**settings, "precision": precision}), {}
+        return choose_precisions(Recipe(**settings)), {}
     if folder is None:
         raise ValueError("resume=True needs the folder of the interrupted training; give out=FOLDER.")
     facts = checkpoint.load_facts(folder)
@@ -144,6 +142,16 @@ def _begin(folder: Path | None, resume: bool, settings: dict[str, Any]) -> tuple
             raise ValueError(f"The interrupted training has {name}={getattr(recipe, name)!r}, not {value!r}; "
                              "leave the setting out to go on with it, or start over in another folder.")
     return recipe, facts
+
+
+def choose_precisions(recipe: Recipe) -> Recipe:
+    """The recipe with its precisions filled in, the same ones in every process."""
+    chosen = {"precision": recipe.precision or name_of(choose_dtype()),
+              "muon_precision": recipe.muon_precision or recipe.precision or name_of(choose_product_dtype())}
+    for name, value in chosen.items():
+        if distributed.group().agree(value == "float32"):  # also: nobody goes on before all have looked for a state
+            chosen[name] = "float32"
+    return replace(recipe, **chosen)
 
 
 def _after_step(training: Training, bar: tqdm, on_step: OnStep | None, save: Callable[[], None],
@@ -210,7 +218,8 @@ def parse(arguments: list[str] | None = None) -> dict[str, Any]:
                         "a blank line between documents) instead of the world")
     parser.add_argument("--objective", choices=OBJECTIVES)
     parser.add_argument("--world", choices=("small", "full"))
-    parser.add_argument("--precision", choices=tuple(PRECISIONS))
+    for name in ("--precision", "--muon-precision"):
+        parser.add_argument(name, choices=tuple(PRECISIONS))
     for name, kind in {"steps": int, "batch_size": int, "seed": int, "layers": int, "width": int, "heads": int,
                        "vocab_size": int, "learning_rate": float, "muon_learning_rate": float, "warmup": float,
                        "initializer_range": float, "pronoun_dose": float, "valence_dose": float}.items():

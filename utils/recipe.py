@@ -53,7 +53,8 @@ class Recipe:
     width: int = 128
     heads: int = 4
     initializer_range: float = 0.06  # larger than BERT's 0.02, which suits a width of 768
-    precision: str = ""  # "float32" or "bfloat16"; empty: whichever a timed matrix product finds faster
+    precision: str = ""  # of the model, "float32" or "bfloat16"; empty: whichever a timed layer finds faster
+    muon_precision: str = ""  # of Muon's step; empty: whichever a timed matrix product finds faster
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
