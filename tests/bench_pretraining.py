@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     limits = {name: max(precision.matmul_rate(precision.PRECISIONS[name], shape, seconds=0.5) for shape in SHAPES)
               for name in {recipe.precision, recipe.muon_precision}}
     operations = operations_per_token(text, recipe)
-    at_the_limit = operations["model"] / limits[recipe.precision] + operations["muon"] / limits[recipe.muon_precision]
+    limits_said = ", ".join(f"{rate / 1e9:.0f} {name}" for name, rate in limits.items())
     print("Pretraining, small world. " + method(recipe, dtypes, trainer))
     line("what", "ours", "against", "ratio")
     for side, optimizer in {"ours, AdamW": "AdamW as Trainer", "ours": "Muon and AdamW"}.items():
@@ -272,10 +272,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     grouped = "Trainer float32, grouped by length"
     line("  the same against batches grouped by length", "", f"{medians[grouped]:,.0f} ({grouped})",
          f"{medians['ours, AdamW'] / medians[grouped]:.2f} x, {medians['ours'] / medians[grouped]:.2f} x")
-    achieved, share = sum(operations.values()) * medians["ours"], at_the_limit * medians["ours"]
-    said_limits = ", ".join(f"{rate / 1e9:.0f} {name}" for name, rate in limits.items())
-    line("GFLOP/s in matrix products", f"{achieved / 1e9:.0f}", f"{said_limits} (limit)", f"{share:.2f}")
-    result = {"rates": rates, "limits": limits, "operations_per_token": operations, "share": share}
+    shares = {}
+    for side, counted in {"ours, AdamW": ("model",), "ours": ("model", "muon")}.items():
+        settings = {"model": recipe.precision, "muon": recipe.muon_precision}
+        done = sum(operations[part] for part in counted) * medians[side]
+        shares[side] = sum(operations[part] / limits[settings[part]] for part in counted) * medians[side]
+        line(f"GFLOP/s in matrix products, {side.removeprefix('ours, ').replace('ours', 'Muon and AdamW')}",
+             f"{done / 1e9:.0f}", f"{limits_said} (limit)", f"{shares[side]:.2f}")
+    result = {"rates": rates, "limits": limits, "operations_per_token": operations, "shares": shares}
     if options.no_targets:
         return result
     reached = seconds_to_targets(text, recipe, budget, precision.PRECISIONS[trainer.split()[1]])

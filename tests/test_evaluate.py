@@ -130,7 +130,11 @@ def test_shares_of_the_loss_add_up(world, tokenizer, exam, bert):
 def test_share_of_she_is_exact_for_the_world(world, tokenizer, bert):
     table = evaluate.share_of_she(bert, tokenizer, world)
     assert dict(zip(table["occupation"], table["exact"], strict=True)) == pytest.approx(world.share_of_she())
-    assert table["model"].between(0, 1).all()
+    ids = tokenizer("the baker said that [MASK] was happy .")["input_ids"]
+    with torch.no_grad():
+        logits = bert(torch.tensor([ids])).prediction_logits[0, ids.index(tokenizer.mask_token_id)]
+    she, he = logits.softmax(-1)[tokenizer.convert_tokens_to_ids(["she", "he"])].tolist()
+    assert table.set_index("occupation")["model"]["baker"] == pytest.approx(she / (she + he), abs=1e-6)
 
 
 def test_a_padded_batch_asks_the_same_questions(world, tokenizer, bert):

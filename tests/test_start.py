@@ -123,16 +123,6 @@ def test_training_step_equals_gradient_descent_by_hand():
         assert model.weight.item() == pytest.approx(weight, abs=1e-5)
 
 
-def test_share_of_she_reads_the_masked_place(tokenizer):
-    model = tiny(BertForPreTraining, tokenizer)
-    shares = start.share_of_she(model, tokenizer, ["nurse", "baker"])
-    ids = tokenizer("the baker said that [MASK] was happy .")["input_ids"]
-    logits = model(torch.tensor([ids])).prediction_logits[0, ids.index(tokenizer.mask_token_id)]
-    she = tokenizer.convert_tokens_to_ids("she")
-    assert shares["baker"] == pytest.approx(logits.softmax(-1)[she].item(), abs=1e-6)
-    assert list(shares) == ["nurse", "baker"] and shares["nurse"] != shares["baker"]
-
-
 def test_lean_to_she_is_a_difference_of_cosines_and_ignores_padding(tokenizer):
     model = tiny(BertModel, tokenizer)
 

@@ -27,7 +27,6 @@ from utils import hub, plots
 
 SOURCE_NAME = "<the printed code>"
 LIBRARIES = ("transformers", "huggingface_hub")
-SENTENCE = "the {occupation} said that [MASK] was happy ."
 WORDINGS = {"she / he": ("she", "he"), "she is a woman. / he is a man.": ("she is a woman.", "he is a man.")}
 
 
@@ -88,20 +87,6 @@ def training_step(model: Any, batch: Mapping[str, torch.Tensor], optimizer: torc
     loss.backward()
     optimizer.step()
     return loss.item()
-
-
-@torch.no_grad()
-def share_of_she(model: Any, tokenizer: Any, occupations: Sequence[str], sentence: str = SENTENCE) -> dict[str, float]:
-    """Return a masked language model's P(she) at the [MASK] of a sentence about each occupation."""
-    shares = {}
-    for occupation in occupations:
-        batch = tokenizer(sentence.format(occupation=occupation), return_tensors="pt")
-        output = model(**batch)
-        logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
-        masked = batch["input_ids"][0] == tokenizer.mask_token_id
-        probabilities = torch.softmax(logits[0, masked].squeeze(0), -1)  # (vocabulary,)
-        shares[occupation] = probabilities[tokenizer.convert_tokens_to_ids("she")].item()
-    return shares
 
 
 @torch.no_grad()
@@ -193,12 +178,12 @@ def _first_line(problem: BaseException) -> str:
 
 def opening_figure() -> Figure:
     """The course's opening figure, from the shipped model of the small world and the packaged real model."""
-    from utils import models
+    from utils import evaluate, models
     from utils.plots.start import known_truth_first
     from utils.world import World
 
-    planted = World("small").share_of_she()
-    estimated = share_of_she(*models.load("world-small"), list(planted))
+    she = evaluate.share_of_she(*models.load("world-small"), World("small")).set_index("occupation")
+    planted, estimated = she["exact"].to_dict(), she["model"].to_dict()
     real = models.load("minilm")
     return known_truth_first(
         planted, estimated, {name: lean_to_she(*real, list(planted), wording) for name, wording in WORDINGS.items()}
