@@ -24,6 +24,7 @@ class LiveCurve:
     """A curve (or several) that updates in place: `update(step, loss)` as often as you like, `finish(...)` once.
 
     floor: the lowest value any model can reach, drawn as a dashed black line; a mapping {series: floor} for several.
+    log: a logarithmic axis for the loss, so that the last tenths above a floor can be seen.
     The display changes at most twice a second, and less often where drawing would take over 2 % of the time.
 
         curve = plots.LiveCurve(floor=0.47, ylabel="masked-word loss (nats)")
@@ -39,6 +40,7 @@ class LiveCurve:
         ylabel: str = "loss (nats)",
         floor_label: str = "no model can go below this",
         xmax: float = 0.0,
+        log: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ):
         if floor is None:
@@ -47,7 +49,7 @@ class LiveCurve:
             self.lines = {f"floor, {name}": float(height) for name, height in floor.items()}
         else:
             self.lines = {floor_label: float(floor)}
-        self.xlabel, self.ylabel, self.xmax = xlabel, ylabel, xmax
+        self.xlabel, self.ylabel, self.xmax, self.log = xlabel, ylabel, xmax, log
         self.series: dict[str, list[tuple[float, float]]] = {}
         self.draws, self.seconds_drawing = 0, 0.0
         self._clock, self._handle, self._last, self._cost = clock, None, -math.inf, 0.0
@@ -79,6 +81,7 @@ class LiveCurve:
     def figure(self) -> Figure:
         """The curve so far as a matplotlib figure in the house style."""
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
         from utils.plots import LINESTYLES, PALETTE, truth_line
 
@@ -91,6 +94,11 @@ class LiveCurve:
             # labels outside point away from each other: the lowest hangs, the others stand
             side = ("top" if place == 0 else "bottom") if several else "center"
             truth_line(ax, height, label, below=not several, outside=several, side=side)
+        if self.log:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter(ScalarFormatter())
+            ax.yaxis.set_minor_formatter(NullFormatter())
         ax.margins(y=0.12)  # room for the label under the floor
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
         if len(self.series) > 1:
@@ -99,7 +107,7 @@ class LiveCurve:
 
     def svg(self) -> str:
         """The curve so far as a quick SVG drawing."""
-        return sketch(self.series, self.lines, self.xlabel, self.ylabel, self.xmax)
+        return sketch(self.series, self.lines, self.xlabel, self.ylabel, self.xmax, self.log)
 
     def _draw(self) -> None:
         start = time.perf_counter()
