@@ -22,6 +22,10 @@ WRONG = {
         (_pairs(triple="(stranger if spoil[k] else first, second, int(spoil[k]))"), "the second is exchanged"),
         (_pairs(triple="(first, stranger if spoil[k] else second, 0)"), "every label is 0"),
         (_pairs(triple="(first, stranger if spoil[k] else second)"), "triples"),
+        (_pairs().replace("zip(document, document[1:]):\n            k = len(pairs)",
+                          "zip(document, document[1:]):\n            k = document.index(first)"), "begins again"),
+        (_pairs().replace("int(choice[k] * len(others))]",
+                          "round(choice[k] * len(others)) % len(others)]"), "cuts off"),
         ("def build_pairs(documents, spoil, choice):\n"
          "    sentences = [s for document in documents for s in document]\n"
          "    return [(a, b, 0) for a, b in zip(sentences, sentences[1:])]", "no neighbour there"),
@@ -38,6 +42,10 @@ WRONG = {
          "    return F.cross_entropy(logits, labels, reduction='none').mean()", "divide by all texts"),
         ("def pair_loss(logits, labels):\n    return F.cross_entropy(logits, labels.clamp(min=0))",
          "counted as IsNext"),
+        ("def pair_loss(logits, labels):\n    kept = labels != -100\n"
+         "    return -F.cross_entropy(logits[kept], labels[kept])", "sign is wrong"),
+        ("def pair_loss(logits, labels):\n    kept = labels != -100\n"
+         "    return -logits[kept].log_softmax(0).gather(1, labels[kept][:, None]).mean()", "down the batch"),
         ("def pair_loss(logits, labels):\n    return F.cross_entropy(logits, labels, reduction='sum')",
          "this is the sum"),
     ],

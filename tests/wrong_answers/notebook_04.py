@@ -8,6 +8,8 @@ FLOPS = "def training_flops(layers, width, tokens):\n"
 WRONG = {
     "learning_rate": [
         (RATE + "    return peak * min(step / warmup, (steps - step) / (steps - warmup))", "is wasted"),
+        (RATE + "    return peak * min((step + 1) / warmup, (steps - step - 1) / (steps - warmup))",
+         "the last step has"),
         (RATE + "    return peak * min(1.0, (step + 1) / warmup)", "rises and then stays"),
         (RATE + "    return peak * (steps - step) / steps", "falls from the first step"),
         (RATE + "    return peak * min(1.0, (step + 1) / warmup) * (steps - step) / steps", "peak is never reached"),
@@ -36,6 +38,7 @@ WRONG = {
     "training_flops": [
         (FLOPS + "    return 2 * 12 * layers * width**2 * tokens", "a third of it"),
         (FLOPS + "    return 3 * 12 * layers * width**2 * tokens", "are two operations"),
+        (FLOPS + "    return 6 * layers * width**2 * tokens", "twelve matrices"),
         (FLOPS + "    return 6 * 12 * width**2 * tokens", "this is one layer"),
         (FLOPS + "    return 6 * 8 * layers * width**2 * tokens", "counted the feed-forward part"),
         (FLOPS + "    return 6 * 12 * layers * width * tokens", "square the width"),

@@ -20,18 +20,23 @@ SPOIL = [False, True, True, False, True]
 CHOICE = [0.10, 0.75, 0.40, 0.99, 0.05]
 
 
-def _pairs(spoil, choice, *, inverted=False, own_too=False, across=False, spoil_first=False):
+def _pairs(spoil, choice, *, inverted=False, own_too=False, across=False, spoil_first=False, restarts=False,
+           nearest=False):
     """The pairs of DOCUMENTS, soundly or with one mistake."""
     sentences = [(d, s) for d, document in enumerate(DOCUMENTS) for s in document]
     pairs, draws = [], iter(zip(spoil, choice, strict=True))
     rows = [(d, document[i], document[i + 1]) for d, document in enumerate(DOCUMENTS) for i in range(len(document) - 1)]
     if across:
         rows = [(d, s, after) for (d, s), (_, after) in zip(sentences, sentences[1:], strict=False)]
+    place = {}
     for d, first, second in rows:
         wrong, where = next(draws, (False, 0.0))
+        if restarts:
+            place[d] = place.get(d, -1) + 1
+            wrong, where = spoil[place[d]], choice[place[d]]
         others = [s for e, s in sentences if own_too or e != d]
         if wrong:
-            drawn = others[int(where * len(others))]
+            drawn = others[round(where * len(others)) % len(others) if nearest else int(where * len(others))]
             first, second = (drawn, second) if spoil_first else (first, drawn)
         pairs.append((first, second, int(wrong != inverted)))
     return pairs
@@ -57,6 +62,10 @@ def build_pairs(answer):
          "one; leave the pair's own document out."),
         ("first replaced", _pairs(SPOIL, CHOICE, spoil_first=True),
          "you replace the first sentence; the first stays, and the second is exchanged."),
+        ("restarts", _pairs(SPOIL, CHOICE, restarts=True),
+         "k begins again at 0 in each document; it counts the pairs of all documents together."),
+        ("rounded", _pairs(SPOIL, CHOICE, nearest=True),
+         "the number of the stranger is rounded to the nearest; take int(choice[k] * len(others)), which cuts off."),
         ("all labelled next", [(a, b, 0) for a, b, _ in expected],
          "every label is 0; a pair whose second sentence was replaced is NotNext, 1."),
     ])
@@ -91,6 +100,9 @@ def pair_loss(answer):
             ("singles asked", float(-log_p[torch.arange(len(labels)), (labels == 1).long()].mean()),
              "a text with label -100 was counted as IsNext; leave it out."),
             ("sum", float(price.sum()), "this is the sum; divide by the number of pairs."),
+            ("sign", -float(price.mean()), "the sign is wrong: a price is minus the log-probability."),
+            ("down the batch", float(-logits[kept].log_softmax(0)[torch.arange(int(kept.sum())), labels[kept]].mean()),
+             "your softmax runs down the batch; it must run over the two columns of each pair (dim -1)."),
         ])
     return "equal to the reference within 1e-5 on two batches, one of them with single sentences."
 
@@ -101,9 +113,9 @@ def posterior(answer):
     for log_next, log_other in ((-3.0, -2.0), (-41.2, -43.0), (-900.0, -903.0), (-math.inf, -30.0)):
         true = 1 / (1 + math.exp(log_other - log_next))
         finite = math.isfinite(log_next)
-        context = f"log_next = {log_next}, log_other = {log_other}"
+        context = f"for log_next = {log_next} and log_other = {log_other}"
         got = call(answer, log_next, log_other)
-        expect_number(got, true, tolerance=1e-9, name="P(IsNext | pair)", context=context, mistakes=[
+        expect_number(got, true, tolerance=1e-6, name="P(IsNext | pair)", context=context, mistakes=[
             ("not a number", lambda value: math.isnan(value),
              "for log-probabilities near -900 both exponentials are 0 and their ratio is nan; use the difference of "
              "the two logarithms, which is small."),

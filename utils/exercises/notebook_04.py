@@ -28,6 +28,9 @@ def learning_rate(answer):
         "starts at zero": ([peak * min(k / warmup, (steps - k) / (steps - warmup)) for k in range(steps)],
                            "the first step has learning rate 0 and is wasted; count steps from 1 while rising, "
                            "(step + 1) / warmup."),
+        "zero too early": ([peak * min((k + 1) / warmup, (steps - k - 1) / (steps - warmup)) for k in range(steps)],
+                           "the last step has learning rate 0 and is wasted; the line reaches 0 just after it, "
+                           "(steps - step) / (steps - warmup)."),
         "no decay": ([peak * min(1.0, (k + 1) / warmup) for k in range(steps)],
                      "it rises and then stays; after the warm-up it must fall in a line to 0."),
         "no warm-up": ([peak * (steps - k) / steps for k in range(steps)],
@@ -143,7 +146,7 @@ def resumes_exactly(answer):
 @exercise("4.4")
 def training_flops(answer):
     """Operations of a training: 6 for each weight of the encoder's matrices and each token."""
-    for layers, width, tokens in ((12, 768, 40_000_000_000), (2, 128, 2_000_000)):
+    for layers, width, tokens in ((5, 100, 1_000_000), (2, 128, 2_000_000), (12, 768, 40_000_000_000)):
         attention, feed_forward = 4 * width**2, 8 * width**2
         weights = layers * (attention + feed_forward)
         right = float(6 * weights * tokens)
@@ -153,6 +156,7 @@ def training_flops(answer):
             ("a third", right / 3, "this is a third of it: either the forward pass alone (2 operations instead of "
              "2 + 4 = 6), or the matrices of attention alone (4 instead of 4 + 8 = 12 squares of the width)."),
             ("multiplications", right / 2, "a multiplication and an addition are two operations; you counted one."),
+            ("no twelve", right / 12, "a layer has twelve matrices' worth of weights, 4 + 8 squares of the width."),
             ("one layer", right / layers, "this is one layer; multiply by the number of layers."),
             ("feed-forward only", 6.0 * layers * feed_forward * tokens, "you counted the feed-forward part; add the "
              "four matrices of attention (width by width)."),

@@ -86,9 +86,10 @@ class LiveCurve:
         from utils.plots import LINESTYLES, PALETTE, truth_line
 
         figure, ax = plt.subplots()
+        styles = [style for style in LINESTYLES if style != "--"]  # dashed is kept for floors
         for place, (name, points) in enumerate(self.series.items()):
             x, y = zip(*points, strict=True)
-            ax.plot(x, y, color=PALETTE[place % 5], linestyle=LINESTYLES[place % 5], marker="", label=name)
+            ax.plot(x, y, color=PALETTE[place % 5], linestyle=styles[place % len(styles)], marker="", label=name)
         several = len(self.lines) > 1
         for place, (label, height) in enumerate(sorted(self.lines.items(), key=lambda line: line[1])):
             # labels outside point away from each other: the lowest hangs, the others stand

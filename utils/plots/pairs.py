@@ -13,12 +13,14 @@ from utils.plots import GREY, MARKERS, PALETTE, TRUTH, truth_marker
 
 
 def calibration(exact: np.ndarray, model: np.ndarray) -> Figure:
-    """Each dot one pair: its exact P(IsNext) and the model's, (pairs,) each."""
+    """Each dot one pair: its exact P(IsNext) and the model's, (pairs,) each. Impossible pairs are moved apart."""
     figure, ax = plt.subplots(figsize=(4.6, 4.3))
-    ax.plot(exact, model, linestyle="", marker=".", markersize=5, alpha=0.35, color=PALETTE[0], markevery=1)
+    apart = np.random.default_rng(0).uniform(-0.05, 0, len(exact))
+    shown = np.where(exact < 1e-9, apart, exact)
+    ax.plot(shown, model, linestyle="", marker=".", markersize=5, alpha=0.35, color=PALETTE[0], markevery=1)
     ax.plot([0, 1], [0, 1], color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="")
     ax.annotate("dashed: model = truth", (0.2, 0.06), fontsize=9)
-    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    ax.set(xlim=(-0.06, 1.03), ylim=(-0.03, 1.03))
     ax.set_xlabel("exact P(IsNext | pair)")
     ax.set_ylabel("model's P(IsNext | pair)")
     return figure
@@ -28,7 +30,7 @@ def cues(table: pd.DataFrame) -> Figure:
     """What each cue alone is worth; columns cue, saved (nats below a coin's loss), accuracy; "all" is the last row."""
     rows = np.arange(len(table))[::-1]
     figure, ax = plt.subplots(figsize=(6.4, 0.38 * len(table) + 1.0))
-    hatches = ["" if cue != "order" else "///" for cue in table["cue"]]
+    hatches = ["" if cue != "order" else "///" for cue in table["cue"]]  # order is no part of the shared story
     ax.barh(rows, table["saved"], color=[TRUTH if cue == "everything" else "0.8" for cue in table["cue"]],
             edgecolor="0.2", hatch=hatches)
     for row, saved, accuracy in zip(rows, table["saved"], table["accuracy"], strict=True):
@@ -81,6 +83,8 @@ def after_pretraining(runs: pd.DataFrame, intervals: pd.DataFrame, best: dict[st
         if live and task in live:
             ax.plot(live[task], rows[live_arm] + 0.25, linestyle="", marker="x", color=TRUTH, markersize=6, markevery=1)
         ax.axvline(best[task], color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.4, marker="")
+        ax.axvline(0.5, color=GREY, linestyle=":", linewidth=1.2, marker="")
+        ax.set_xlim(0.46, 0.84)
         ax.set_title(task, fontsize=10)
         ax.set_xlabel("accuracy")
         ax.grid(axis="y", visible=False)
