@@ -1,7 +1,7 @@
 """Data of the course: `load(name)` gives a table, `fetch(name)` gives the folder of a public data set.
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
-`"two-senses"`, `"sentence-pairs"`, `"glossary"`.
+`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
 better read where their authors keep them. `fetch` downloads one from a pinned address (a commit, so it cannot change),
@@ -77,6 +77,12 @@ def sentence_pairs() -> pd.DataFrame:
     return pd.read_csv(DATA / "sentence_pairs.csv", keep_default_na=False)
 
 
+def opinions() -> pd.DataFrame:
+    """1,260 short opinions in six domains. Columns: `id`, `split` ("train", "dev", "test"), `domain`, `sentiment`
+    ("positive", "negative"), `phenomenon`, `second_sentiment`, `second_domain` (a blind second labelling), `text`."""
+    return pd.read_csv(DATA / "opinions.csv", keep_default_na=False)
+
+
 def glossary() -> pd.DataFrame:
     """The course's words in English and Chinese. Columns: `term`, `chinese`, `meaning`, `notebook` (two digits)."""
     return pd.read_csv(DATA / "glossary.csv", keep_default_na=False, dtype=str)
@@ -108,6 +114,7 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "first-sentences": first_sentences,
     "two-senses": two_senses,
     "sentence-pairs": sentence_pairs,
+    "opinions": opinions,
     "glossary": glossary,
 }
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
