@@ -1,7 +1,8 @@
 """Data of the course: `load(name)` gives a table, `fetch(name)` gives the folder of a public data set.
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
-`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"glossary"`.
+`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"entity-sentences"`, `"people"`,
+`"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
 better read where their authors keep them. `fetch` downloads one from a pinned address (a commit, so it cannot change),
@@ -83,6 +84,16 @@ def opinions() -> pd.DataFrame:
     return pd.read_csv(DATA / "opinions.csv", keep_default_na=False)
 
 
+def entity_sentences() -> pd.DataFrame:
+    """520 sentences with slots for people (see `utils.entities`). Columns: `id`, `split`, `text`, `relations`."""
+    return pd.read_json(DATA / "entity_sentences.jsonl", lines=True)
+
+
+def people() -> pd.DataFrame:
+    """360 invented full names of twelve origins. Columns: `given`, `surname`, `origin`, `usual_gender`."""
+    return pd.read_csv(DATA / "people.csv", keep_default_na=False)
+
+
 def glossary() -> pd.DataFrame:
     """The course's words in English and Chinese. Columns: `term`, `chinese`, `meaning`, `notebook` (two digits)."""
     return pd.read_csv(DATA / "glossary.csv", keep_default_na=False, dtype=str)
@@ -115,6 +126,8 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "two-senses": two_senses,
     "sentence-pairs": sentence_pairs,
     "opinions": opinions,
+    "entity-sentences": entity_sentences,
+    "people": people,
     "glossary": glossary,
 }
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
