@@ -14,4 +14,5 @@ def test_the_benchmark_prints_its_table(capsys):
     assert all(rate > 0 for rates in result["rates"].values() for rate in rates)
     # three times the forward pass: a layer and a part of one, the rest of the model on the scored words only
     assert 1.2e6 < sum(result["operations_per_token"].values()) < 4e6
-    assert 0 < result["share"] < 1
+    assert set(result["shares"]) == {"ours", "ours, AdamW"}
+    assert all(0 < share < 1 for share in result["shares"].values())
