@@ -39,7 +39,7 @@ def check() -> pd.DataFrame:
     rows += [
         cores(facts["cores"]),
         memory(psutil.virtual_memory().available / GIGABYTE, psutil.virtual_memory().total / GIGABYTE),
-        number_format(facts["precision"], facts["float32_gflops"], facts["bfloat16_gflops"]),
+        number_format(facts["precision"], facts["float32_layer_ms"], facts["bfloat16_layer_ms"]),
         disk(shutil.disk_usage(ROOT).free / GIGABYTE),
     ]
     rows += [weights(name) for name in (*models.SHIPPED, "minilm")]
@@ -86,8 +86,9 @@ def disk(free: float) -> Row:
 
 
 def number_format(chosen: str, float32: float, bfloat16: float) -> Row:
-    """The format that training will use, and the two measured rates (in the same unit) that decided it."""
-    return "number format", f"{chosen} (bfloat16 multiplies at {bfloat16 / float32:.2g} times the rate of float32)", OK
+    """The format that training will use, and the measured times of a layer (in the same unit) that decided it."""
+    faster = float32 / bfloat16
+    return "number format", f"{chosen} (a layer runs {faster:.2g} times as fast in bfloat16 as in float32)", OK
 
 
 def weights(name: str) -> Row:

@@ -110,8 +110,8 @@ def name_of(dtype: torch.dtype) -> str:
 
 
 def machine_facts() -> dict[str, Any]:
-    """What matters for speed here: versions, cores, threads, memory in GB, matrix products in GFLOP/s."""
-    rates = measured_rates()
+    """What matters for speed here: versions, cores, threads, memory in GB, products in GFLOP/s, a layer in ms."""
+    rates, layers = measured_rates(), measured_layers()
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -123,5 +123,7 @@ def machine_facts() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "float32_gflops": round(rates["float32"] / 1e9, 1),
         "bfloat16_gflops": round(rates["bfloat16"] / 1e9, 1),
+        "float32_layer_ms": round(1000 * layers["float32"], 2),
+        "bfloat16_layer_ms": round(1000 * layers["bfloat16"], 2),
         "precision": name_of(choose_dtype()),
     }
