@@ -20,7 +20,7 @@ RECIPES: dict[str, dict] = {
     "world-small": {"world": "small", "steps": 12000},
     "world-roberta": {"world": "small", "objective": "roberta", "steps": 4000},
     "world-gpt2": {"world": "small", "objective": "gpt2", "steps": 4000},
-    "world-full": {"world": "full", "steps": 11000, "layers": 3, "width": 160, "heads": 4},
+    "world-full": {"world": "full", "steps": 12000, "layers": 3, "width": 160, "heads": 4},
 }
 
 

@@ -6,7 +6,7 @@ What differs is the work:
 * query, key and value come from one matrix product instead of three;
 * batches of equal lengths need no attention mask;
 * after the last layer's attention only the scored words and [CLS] go on. Nothing reads the other positions
-  any more, so their feed-forward part, four fifths of a layer's work, is never computed;
+  any more, so the rest of the layer, three quarters of its work, is never computed for them;
 * the vocabulary's logits are computed at the scored words only.
 
 There is no dropout: train models whose config sets it to 0.
