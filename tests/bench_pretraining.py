@@ -41,7 +41,7 @@ class Budget:
     steps_per_round: int = 60
     ours: tuple[int, int] = (2600, 5600)
     theirs: tuple[int, int] = (6000, 16000)
-    grid: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
+    grid: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
     grid_steps: int = 1500
     looks: int = 40  # how often the distance is measured in a run
     patience: float = 1500.0  # seconds after which a run is given up
