@@ -208,11 +208,11 @@ def test_sketch_is_well_formed_and_true():
 
 
 def test_a_logarithmic_sketch_spaces_doublings_evenly():
-    drawing = sketch({"loss": [(0, 4.0), (1, 2.0), (2, 1.0), (3, 0.0)]}, {"floor": 0.5}, "step", "nats", log=True)
+    drawing = sketch({"loss": [(0, 4.0), (1, 0.0), (1, 2.0), (2, 1.0)]}, {"floor": 0.5}, "step", "nats", log=True)
     corners = re.search(r'polyline points="([^"]+)"', drawing).group(1).split()
     heights = [float(corner.split(",")[1]) for corner in corners]
     assert len(heights) == 3 and heights[1] - heights[0] == pytest.approx(heights[2] - heights[1], abs=0.2)
-    assert ">0.000<" in drawing and ">2<" in drawing and ">0.5<" in drawing  # the latest value as it is; plain numbers
+    assert ">1.000<" in drawing and ">2<" in drawing and ">0.5<" in drawing  # the latest value as it is; plain numbers
 
 
 @pytest.mark.parametrize("values", [[float("nan")], [1.0], [2.0, 2.0], [float("inf"), 1.0], [1e-9, 2e-9], [1e9, -1e9]])

@@ -207,6 +207,10 @@ def test_verdicts(row, fragment):
     assert (verdict == "ok") if not fragment else (fragment in verdict)
 
 
+def test_the_number_format_says_how_a_layer_was_timed():
+    assert "4 times as fast in bfloat16" in machine.number_format("bfloat16", 20.0, 5.0)[1]
+
+
 def test_weights_are_compared_with_their_checksum(monkeypatch):
     what, found, verdict = machine.weights("minilm")
     assert (what, verdict) == ("model minilm", "ok") and found.startswith("sha256 53aa51172d14")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -30,37 +31,40 @@ OVERRIDE = "COURSE_PRECISION"  # environment variable: "float32" or "bfloat16"
 def matmul_rate(dtype: torch.dtype, shape: tuple[int, int, int] = SHAPE, seconds: float = 0.03) -> float:
     """Multiplications and additions per second of a matrix product in ``dtype``: the best of several tries."""
     rows, inner, columns = shape
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     left = torch.ones(rows, inner, dtype=dtype, device=device)
     right = torch.ones(inner, columns, dtype=dtype, device=device)
-    best, end = float("inf"), time.perf_counter() + seconds
-    for attempt in range(10_000):
-        start = time.perf_counter()
-        left @ right
-        if device == "cuda":
-            torch.cuda.synchronize()
-        if attempt:  # the first one pays for preparations
-            best = min(best, time.perf_counter() - start)
-        if attempt >= 2 and time.perf_counter() > end:
-            break
-    return 2 * rows * inner * columns / best
+    return 2 * rows * inner * columns / _best_seconds(lambda: left @ right, seconds)
 
 
 def layer_seconds(dtype: torch.dtype, seconds: float = 0.15) -> float:
     """Forward and backward of one of the course's usual layers in ``dtype``: the best of several tries."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     with torch.random.fork_rng(devices=[]):
         layer = BertModel(BertConfig(vocab_size=8, hidden_size=128, num_hidden_layers=1, num_attention_heads=4,
                                      intermediate_size=512)).encoder.layer[0].to(device)
     batch_size, length = 64, 18
     hidden = torch.ones(batch_size * length, 128, device=device, requires_grad=True)
-    best, end = float("inf"), time.perf_counter() + seconds
-    for attempt in range(10_000):
-        start = time.perf_counter()
+
+    def work() -> None:
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             loss = layer_output(layer, hidden, attend(layer.attention.self, hidden, batch_size, None)).sum()
         loss.backward()
-        if device == "cuda":
+
+    return _best_seconds(work, seconds)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _best_seconds(work: Callable[[], Any], seconds: float) -> float:
+    """The shortest time that ``work`` takes, tried at least twice and for about ``seconds``."""
+    best, end = float("inf"), time.perf_counter() + seconds
+    for attempt in range(10_000):
+        start = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
         if attempt:  # the first one pays for preparations
             best = min(best, time.perf_counter() - start)

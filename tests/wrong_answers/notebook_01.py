@@ -148,6 +148,24 @@ WRONG = {
             "    return ((X / 10).clamp(max=1) ** 0.75 * error**2).mean()",
             "equation 8 is a sum",
         ),
+        (
+            "def glove_loss(X, w, c, b, d):\n"
+            "    error = c @ w.T + b[:, None] + d - X.clamp(min=1e-9).log()\n"
+            "    return ((X / 10).clamp(max=1) ** 0.75 * error**2).sum()",
+            "transposed",
+        ),
+        (
+            "def glove_loss(X, w, c, b, d):\n"
+            "    error = w @ c.T + b[:, None] + d - X.clamp(min=1e-9).log()\n"
+            "    return ((X / 100).clamp(max=1) ** 0.75 * error**2).sum()",
+            "x_max is 10",
+        ),
+        (
+            "def glove_loss(X, w, c, b, d):\n"
+            "    error = w @ c.T - X.clamp(min=1e-9).log()\n"
+            "    return ((X / 10).clamp(max=1) ** 0.75 * error**2).sum()",
+            "two biases are missing",
+        ),
     ],
     "nearer": [
         (
