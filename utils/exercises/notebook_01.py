@@ -48,7 +48,7 @@ def log_likelihood(answer):
             ("once per kind", sum(math.log(value) for value in share.values()),
              "each kind of piece is added once; the text draws it c(x) times, so its term counts c(x) times."),
         ])  # fmt: skip
-    return "equal to the reference within 1e-6 nats on two texts."
+    return "equal to the reference within a millionth on two texts."
 
 
 def _small_tokenizer() -> BertTokenizer:
