@@ -32,12 +32,13 @@ def orthogonalize(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
             gram = x @ x.mT
             x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
         return x
-    gram, product = x @ x.mT, None
+    gram, factor, product = x @ x.mT, None, None
     for _ in range(steps):
+        if factor is not None:
+            gram = factor @ gram @ factor
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product = factor if product is None else factor @ product
-        gram = factor @ gram @ factor
     return product @ x
 
 

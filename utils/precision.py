@@ -91,22 +91,23 @@ def choose_dtype() -> torch.dtype:
     The environment variable COURSE_PRECISION decides instead when it is set. Raises ValueError when it is set
     to something else than a precision.
     """
-    seconds = {} if os.environ.get(OVERRIDE) else measured_layers()
-    return _choose({name: 1 / value for name, value in seconds.items()})
+    return _override() or _faster({name: 1 / seconds for name, seconds in measured_layers().items()})
 
 
 def choose_product_dtype() -> torch.dtype:
     """The same for work that is nothing but matrix products, by a timed product."""
-    return _choose({} if os.environ.get(OVERRIDE) else measured_rates())
+    return _override() or _faster(measured_rates())
 
 
-def _choose(speeds: dict[str, float]) -> torch.dtype:
+def _override() -> torch.dtype | None:
     wanted = os.environ.get(OVERRIDE, "")
-    if not wanted:
-        return torch.bfloat16 if speeds["bfloat16"] > WORTHWHILE * speeds["float32"] else torch.float32
-    if wanted not in PRECISIONS:
+    if wanted and wanted not in PRECISIONS:
         raise ValueError(f"{OVERRIDE} is {wanted!r}; set it to one of {', '.join(PRECISIONS)} or not at all.")
-    return PRECISIONS[wanted]
+    return PRECISIONS.get(wanted)
+
+
+def _faster(speeds: dict[str, float]) -> torch.dtype:
+    return torch.bfloat16 if speeds["bfloat16"] > WORTHWHILE * speeds["float32"] else torch.float32
 
 
 def name_of(dtype: torch.dtype) -> str:

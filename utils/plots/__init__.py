@@ -27,6 +27,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 from PIL import Image
 
 from utils.plots.live import LiveCurve
@@ -34,7 +35,7 @@ from utils.plots.text import text_heatmap
 
 __all__ = [
     "GREY", "LINESTYLES", "LiveCurve", "MARKERS", "PALETTE", "TRUTH", "direct_label", "figure_bundle",
-    "interval_band", "show", "text_heatmap", "truth_line", "truth_marker", "use_house_style",
+    "interval_band", "plain_log_ticks", "show", "text_heatmap", "truth_line", "truth_marker", "use_house_style",
 ]  # fmt: skip
 
 # Okabe and Ito (2008), safe for colour-blind eyes. The first three also go from dark to light in steps of at
@@ -186,6 +187,14 @@ def interval_band(
 def direct_label(ax: Axes, x: float, y: float, label: str, *, color: str = TRUTH, dx: float = 4, dy: float = 0) -> None:
     """Write a label beside a point (offset in points), instead of a legend."""
     ax.annotate(label, (x, y), xytext=(dx, dy), textcoords="offset points", va="center", fontsize=9, color=color)
+
+
+def plain_log_ticks(ax: Axes) -> None:
+    """Plain numbers instead of powers of ten on a logarithmic y axis that covers little."""
+    low, high = ax.get_ylim()
+    ax.set_yticks([t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= high])
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _caption_html(caption: str) -> str:

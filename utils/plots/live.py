@@ -81,9 +81,8 @@ class LiveCurve:
     def figure(self) -> Figure:
         """The curve so far as a matplotlib figure in the house style."""
         import matplotlib.pyplot as plt
-        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-        from utils.plots import LINESTYLES, PALETTE, truth_line
+        from utils.plots import LINESTYLES, PALETTE, plain_log_ticks, truth_line
 
         figure, ax = plt.subplots()
         styles = [style for style in LINESTYLES if style != "--"]  # dashed is kept for floors
@@ -97,11 +96,10 @@ class LiveCurve:
             truth_line(ax, height, label, below=not several, outside=several, side=side)
         if self.log:
             ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter(ScalarFormatter())
-            ax.yaxis.set_minor_formatter(NullFormatter())
         ax.margins(y=0.12)  # room for the label under the floor
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel)
+        if self.log:
+            plain_log_ticks(ax)
         if len(self.series) > 1:
             ax.legend()
         return figure

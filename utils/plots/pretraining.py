@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullFormatter
 
-from utils.plots import LINESTYLES, MARKERS, PALETTE, truth_marker
+from utils.plots import LINESTYLES, MARKERS, PALETTE, plain_log_ticks, truth_marker
 
 
 def step_costs(seconds: Mapping[str, Sequence[float]]) -> Figure:
@@ -52,7 +51,7 @@ def learning_rates(history: pd.DataFrame, record: pd.DataFrame) -> Figure:
                    label="without warm-up (moved aside)")  # fmt: skip
     right.set(xscale="log", xlabel="peak learning rate of AdamW", ylabel="distance to the MLM floor (nats)")
     right.set_ylim(bottom=0)
-    right.legend(loc="upper center")
+    right.legend(loc="lower left")
     return figure
 
 
@@ -94,14 +93,6 @@ def against_compute(points: pd.DataFrame, live: tuple[float, float] | None = Non
     axes[1].set_xlabel("processor seconds")
     axes[1].set_xticks([5, 10, 20, 50], ["5", "10", "20", "50"])
     axes[1].xaxis.set_minor_formatter(NullFormatter())
-    _plain_ticks(axes[0])
+    plain_log_ticks(axes[0])
     axes[0].legend(loc="lower left")
     return figure
-
-
-def _plain_ticks(ax: Axes) -> None:
-    """Plain numbers instead of powers of ten on a logarithmic y axis that covers little."""
-    low, high = ax.get_ylim()
-    ax.set_yticks([t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= high])
-    ax.yaxis.set_major_formatter(ScalarFormatter())
-    ax.yaxis.set_minor_formatter(NullFormatter())
