@@ -135,13 +135,24 @@ def test_weights_and_outputs_of_a_head_are_different_mediators(model, texts):
     assert not torch.allclose(held.score, before.score) and not torch.allclose(held.score, after.score)
 
 
-def test_effects_through_units_in_the_last_layer_without_interaction_add_up(model, texts):
-    """A neuron at another position cannot reach the mask after the last attention."""
+def test_held_neurons_fire_as_in_the_other_run_and_no_others(model, texts):
     runs = tuple(iv.record(model, text, score) for text in texts)
-    found = iv.effects(model, *texts, score, iv.neurons_of(model, [3]), runs)
-    with torch.no_grad(), iv.held(model, iv.neurons_of(model, [3]), runs[1]):
-        both = score(model(**texts[1])) - runs[0].score
-    assert torch.allclose(both, found.total, atol=1e-5)
+    with iv.held(model, iv.neurons_of(model, [2]), runs[1]):
+        inside = iv.record(model, texts[0], score)
+    assert torch.equal(inside.neurons[2], runs[1].neurons[2])
+    assert torch.equal(inside.neurons[1], runs[0].neurons[1])  # the layer below is free
+    with iv.held(model, [iv.Unit("neuron", 2, 5)], runs[1]):
+        one = iv.record(model, texts[0], score).neurons[2]
+    others = [n for n in range(24) if n != 5]
+    assert torch.equal(one[..., 5], runs[1].neurons[2][..., 5])
+    assert torch.equal(one[..., others], runs[0].neurons[2][..., others])
+
+
+def test_neurons_of_a_layer_have_a_direct_and_an_indirect_effect_and_ratios_are_those_of_the_odds(model, texts):
+    runs = tuple(iv.record(model, text, score) for text in texts)
+    found = iv.effects(model, *texts, score, iv.neurons_of(model, [2]), runs)
+    assert found.direct.abs().min() > 1e-3 and found.indirect.abs().min() > 1e-3
+    assert not torch.allclose(found.indirect, found.total, atol=1e-3)  # the residual stream carries the rest
     assert torch.allclose(iv.ratios(found.total), torch.exp(runs[1].score) / torch.exp(runs[0].score) - 1, rtol=1e-4)
 
 

@@ -147,8 +147,8 @@ def remove_from_embeddings(model: Any, token_ids: Sequence[int], directions: np.
 def leaning_direction(vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The direction along which vectors (n, width) covary with values (n,): (1, width), length 1.
 
-    Without it no linear function of the vectors has any covariance with the values (Ravfogel et al. 2022, SAL for one
-    number: arXiv 2201.12191; Belrose et al. 2023, LEACE, arXiv 2306.03819, theorem 3.1).
+    Without it no linear function of the vectors has any covariance with the values (SAL for one number: Shao, Ziser,
+    Cohen 2023, arXiv 2203.07893; compare LEACE, Belrose et al. 2023, arXiv 2306.03819).
     """
     direction = (vectors - vectors.mean(0)).T @ (values - values.mean())
     return direction[None] / np.linalg.norm(direction)

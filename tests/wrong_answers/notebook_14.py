@@ -13,6 +13,7 @@ WRONG = {
         ("def ceiling(posterior):\n    return posterior.max(1)", "return their mean"),
         ("def ceiling(posterior):\n    return posterior.max(1).sum()", "expected number"),
         ("def ceiling(posterior):\n    return posterior.min(1).mean()", "smallest entry"),
+        ("def ceiling(posterior):\n    return posterior.argmax(1).mean()", "number of the likeliest state"),
     ],
     "control_labels": [
         ("def control_labels(words, labels, seed):\n"
@@ -26,7 +27,15 @@ WRONG = {
         ("def control_labels(words, labels, seed):\n    out = {}\n    for w in set(words):\n"
          "        own = [l for v, l in zip(words, labels) if v == w]\n"
          "        out[w] = max(sorted(set(own)), key=own.count)\n"
-         "    return np.array([out[w] for w in words])", "the task itself"),
+         "    return np.array([out[w] for w in words])", "its commonest true label"),
+        ("def control_labels(words, labels, seed):\n    out = {}\n    for w, l in zip(words, labels):\n"
+         "        out.setdefault(w, l)\n    return np.array([out[w] for w in words])", "its first occurrence"),
+        ("def control_labels(words, labels, seed):\n    r, array = np.random.default_rng(seed), np.array(words)\n"
+         "    drawn = {t: r.choice(labels[array == t]) for t in sorted(set(words))}\n"
+         "    return np.array([drawn[w] for w in words])", "the word's own occurrences"),
+        ("def control_labels(words, labels, seed):\n    types = sorted(set(words))\n"
+         "    drawn = dict(zip(types, np.random.default_rng(0).choice(labels, len(types))))\n"
+         "    return np.array([drawn[w] for w in words])", "every seed gives the same labels"),
         ("def control_labels(words, labels, seed):\n    types = sorted(set(words))\n"
          "    drawn = dict(zip(types, np.random.default_rng(0).choice(labels, len(types))))\n"
          "    return np.array([drawn[f'w{int(w[1:])}'] for w in sorted(set(words))])", "one label for each"),
@@ -42,6 +51,10 @@ WRONG = {
         (HOOK.format(body="changed = output.clone()\n        changed[:, position] += donor\n        return changed"),
          "add the donor"),
         (HOOK.format(body="return output.clone()"), "output is unchanged"),
+        (HOOK.format(body="changed = output.clone()\n        changed[position] = donor\n        return changed"),
+         "text number"),
+        (HOOK.format(body="changed = output.clone()\n        changed[:, :position + 1] = donor[:, None]\n"
+                     "        return changed"), "another position has changed too"),
         ("def patch_hook(position, donor):\n    return donor", "return a function"),
     ],
     "remove": [
