@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils.plots import GREY, LINESTYLES, MARKERS, PALETTE, truth_line, truth_marker
 
 
+def _with_interval(ax: Axes, table: pd.DataFrame, column: str, **line: Any) -> None:
+    """A column against the layer, with bars from the columns COLUMN_low to COLUMN_high."""
+    value = table[column].to_numpy()
+    bars = np.abs(table[[f"{column}_low", f"{column}_high"]].to_numpy().T - value)
+    ax.errorbar(table["layer"], value, yerr=bars, markevery=1, capsize=2, elinewidth=1, **line)
+
+
 def by_layer(table: pd.DataFrame) -> Figure:
-    """What a probe reads at every word, one panel per fact; columns fact, layer, model, random, word_alone, ceiling."""
+    """What a probe reads at every word, one panel per fact; columns fact, layer, model, random, word_alone, ceiling,
+    and model_low, model_high, random_low, random_high."""
     facts = list(dict.fromkeys(table["fact"]))
     figure, axes = plt.subplots(1, len(facts), figsize=(7.6, 3.0), sharey=True)
     for ax, fact in zip(axes, facts, strict=True):
         own = table[table["fact"] == fact]
-        ax.plot(own["layer"], own["model"], color=PALETTE[0], marker="o", linestyle="-", markevery=1, label="trained")
-        ax.plot(own["layer"], own["random"], color=PALETTE[1], marker="s", linestyle="--", markevery=1,
-                label="random weights")
+        _with_interval(ax, own, "model", color=PALETTE[0], marker="o", linestyle="-", label="trained")
+        _with_interval(ax, own, "random", color=PALETTE[1], marker="s", linestyle="--", label="random weights")
         ax.axhline(own["word_alone"].iloc[0], color=GREY, linestyle=":", linewidth=1.5, marker="", label="word alone")
         truth_line(ax, own["ceiling"].iloc[0], "")
         ax.set_title(fact, fontsize=10)
@@ -79,12 +88,12 @@ def effects_by_dose(live: pd.DataFrame, record: pd.DataFrame) -> Figure:
 
 def selectivity(table: pd.DataFrame) -> Figure:
     """Accuracy on a task and on its control task, trained and random weights; columns layer, task, control,
-    random_task, random_control."""
+    random_task, random_control, and each of them with _low and _high."""
     figure, axes = plt.subplots(1, 2, figsize=(7.0, 3.2), sharey=True)
     for ax, (title, prefix) in zip(axes, {"MiniLM": "", "random weights": "random_"}.items(), strict=True):
         for k, (name, label) in enumerate({"task": "kind of entity", "control": "control task"}.items()):
-            ax.plot(table["layer"], table[prefix + name], color=PALETTE[k], marker=MARKERS[k], markevery=1,
-                    linestyle=LINESTYLES[k], label=label)
+            _with_interval(ax, table, prefix + name, color=PALETTE[k], marker=MARKERS[k], linestyle=LINESTYLES[k],
+                           label=label)
         ax.fill_between(table["layer"], table[prefix + "control"], table[prefix + "task"], color="0.85", zorder=0)
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("layer")
