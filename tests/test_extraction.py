@@ -95,3 +95,13 @@ def test_matched_gap_is_held_at_its_level():
     low = [extraction.matched_gap(rng.random(60), np.repeat(["a", "b"], [15, 45]), rng.integers(2, 5, 60), "a",
                                   resamples=300, seed=k).p < 0.05 for k in range(200)]
     assert 0.01 <= np.mean(low) <= 0.11
+
+
+def test_sentences_are_told_apart_when_their_pairs_get_different_answers():
+    def pair(text, head):
+        return tagging.Candidate(text.split(), (head, head + 1), (2, 3), "none")
+
+    pairs_ = [pair("a b c", 0), pair("a b c", 1), pair("d e f", 0), pair("d e f", 1), pair("g h i", 0)]
+    assert extraction.told_apart(pairs_, [1, 2, 3, 3, 0]) == pytest.approx(1 / 2)  # g h i has one pair only
+    assert extraction.told_apart(pairs_, [1, 1, 3, 3, 0]) == 0
+    assert np.isnan(extraction.told_apart(pairs_[-1:], [0]))

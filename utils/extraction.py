@@ -25,6 +25,7 @@ RELATIONS = (NONE, *entities.RELATIONS)
 WORLD_RELATIONS = (NONE, "lives_in", "works_for", "located_in", "friend_of")
 PER = TAGS.index("B-PER")
 TRAINING_NAMES = ("180 of all origins", "15 of all origins", "15 English")
+MARKED = ("none", "at random", "known signs")  # no entity markers, or how their vectors start
 FEWEST = 3  # names of other groups that a stratum must have to be compared with
 
 
@@ -149,15 +150,37 @@ def tag(model: Any, tokenizer: Any, sentences: Sequence[Sentence]) -> list[list[
 
 def encode_relations(tokenizer: Any, candidates: Sequence[Candidate], relations: Sequence[str],
                      markers: bool = True) -> list[dict[str, Any]]:
-    """Pairs of entities as examples for `utils.finetune`, with markers around the two or without."""
+    """Pairs of entities as examples for a model with a head for tokens, with one label each.
+
+    With markers, the relation is asked at the token [E1], which can look at everything (Baldini Soares et al. 2019,
+    "entity start"); without, at [CLS].
+    """
     texts = [" ".join(tagging.mark(c.words, c.head, c.tail) if markers else c.words) for c in candidates]
-    return finetune.encode(tokenizer, texts, [relations.index(c.relation) for c in candidates])
+    examples, first = finetune.encode(tokenizer, texts), tokenizer.convert_tokens_to_ids(tagging.MARKERS[0])
+    for example, candidate in zip(examples, candidates, strict=True):
+        example["labels"] = [tagging.IGNORED] * len(example["input_ids"])
+        example["labels"][example["input_ids"].index(first) if markers else 0] = relations.index(candidate.relation)
+    return examples
+
+
+def answer_relations(model: Any, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> np.ndarray:
+    """The number of the likeliest relation of each pair, (pairs,)."""
+    logits = finetune.predict(model, tokenizer, examples)
+    return np.array([scores[np.array(example["labels"]) != tagging.IGNORED][0].argmax()
+                     for scores, example in zip(logits, examples, strict=True)])
 
 
 def best_without_markers(candidates: Sequence[Candidate]) -> float:
     """The accuracy that no reader of the words alone can pass: all pairs of a sentence get one and the same answer."""
     table = pd.DataFrame([(" ".join(c.words), c.relation) for c in candidates], columns=["text", "relation"])
     return float(table.groupby("text")["relation"].agg(lambda r: r.value_counts().max()).sum() / len(table))
+
+
+def told_apart(candidates: Sequence[Candidate], answers: Sequence[int]) -> float:
+    """Share of the sentences with several pairs in which not all pairs got the same answer; nan without such."""
+    table = pd.DataFrame({"text": [" ".join(c.words) for c in candidates], "answer": np.asarray(answers)})
+    several = table.groupby("text")["answer"].agg(["size", "nunique"]).query("size > 1")
+    return float((several["nunique"] > 1).mean())
 
 
 # ------------------------------------------------------------------------------------- names and groups

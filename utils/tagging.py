@@ -26,6 +26,7 @@ from utils.entities import Tagged
 TYPES = ("PER", "LOC", "ORG")
 TAGS = ("O", *(f"{part}-{kind}" for kind in TYPES for part in "BI"))
 MARKERS = ("[E1]", "[/E1]", "[E2]", "[/E2]")
+SIGNS = ("@", "@", "#", "#")  # known tokens that the markers may start as copies of
 NONE = "none"  # the relation of two entities about which the sentence states nothing
 WORD = re.compile(r"\w+|[^\w\s]")
 Span = tuple[str, int, int]  # type, first word, one past the last word
@@ -208,9 +209,19 @@ def filled_candidates(filled: Tagged) -> list[Candidate]:
             for a in first.values() for b in first.values() if (kinds[a], kinds[b]) in allowed]
 
 
-def add_words(model: Any, tokenizer: Any, words: Sequence[str] = MARKERS, seed: int = 0) -> None:
-    """Give model and tokenizer new tokens, never cut or lower-cased; their vectors start at random."""
+def add_words(model: Any, tokenizer: Any, words: Sequence[str] = MARKERS, seed: int = 0,
+              like: Sequence[str] | None = None) -> None:
+    """Give model and tokenizer new tokens, never cut or lower-cased.
+
+    Their vectors start at random, or as copies of those of the tokens `like`, one for each new word, which the model
+    knows already (the idea of Zhou and Chen 2022, arXiv 2102.01373, who use the signs themselves as markers).
+    """
     tokenizer.add_tokens(list(words), special_tokens=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if like is not None:
+        vectors = model.get_input_embeddings().weight
+        with torch.no_grad():
+            for word, known in zip(words, like, strict=True):
+                vectors[tokenizer.convert_tokens_to_ids(word)] = vectors[tokenizer.convert_tokens_to_ids(known)]
