@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from utils.forward import word_logits
 from utils.world import World, exams
 from utils.world.oracle import MASK, Channel
 
@@ -145,8 +146,7 @@ def log_answers(model: Any, tokenizer: Any, batch: dict[str, Tensor], place: Ten
     logits = []
     for start in range(0, len(place), TEXTS_AT_A_TIME):
         part = slice(start, start + TEXTS_AT_A_TIME)
-        output = model(**{name: tensor[part] for name, tensor in batch.items()})
-        scores = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+        scores = word_logits(model(**{name: tensor[part] for name, tensor in batch.items()}))
         logits.append(scores[torch.arange(len(scores)), place[part]])
     chosen = torch.cat(logits)[:, len(tokenizer) - world_size :]  # the special tokens come before the words
     return torch.log_softmax(chosen.double(), -1).numpy()
