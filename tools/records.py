@@ -10,7 +10,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -18,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
-import transformers
 from tqdm import tqdm
+
+from utils.checkpoint import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "records"
@@ -96,12 +95,7 @@ def content(name: str, sweep: Sweep, rows: dict[str, dict[str, Any]]) -> str:
     head = {
         "command": f"python -m tools.records {name}",
         "about": sweep.about,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "numpy": numpy.__version__,
-        },
+        "versions": versions("numpy"),
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "seeds": sorted({point["seed"] for point in sweep.points if "seed" in point}),
         "seconds": round(sum(row["cpu_seconds"] for row in chosen), 1),
