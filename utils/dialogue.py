@@ -24,6 +24,7 @@ from utils import models
 from utils.corpus import IGNORED
 from utils.finetune import pad
 from utils.world import Document, World
+from utils.world.lexicon import article
 
 UNKNOWN = "i do not know ."
 QUESTIONS = {"job": "what is {name} ?", "town": "where does {name} live ?", "talk": "what do people say of {name} ?"}
@@ -95,8 +96,7 @@ def _job(world: World, latents: dict[str, str], random: np.random.Generator) -> 
         stranger = random.choice([name for name in names if name != latents["name"]])
         return Turn(QUESTIONS["job"].format(name=stranger), UNKNOWN, "job", False)
     occupation = latents["occupation"]
-    article = "an" if occupation[0] in "aeiou" else "a"
-    return Turn(QUESTIONS["job"].format(name=latents["name"]), f"{article} {occupation} .", "job", True)
+    return Turn(QUESTIONS["job"].format(name=latents["name"]), f"{article(occupation)} {occupation} .", "job", True)
 
 
 def _town(latents: dict[str, str], told: bool) -> Turn:

@@ -195,6 +195,11 @@ class Lexicon:
         return tuple(self.objects)
 
 
+def article(word: str) -> str:
+    """The indefinite article before a word, by its first letter: right for every occupation of the world."""
+    return "an" if word[0] in "aeiou" else "a"
+
+
 def shares_of_women() -> dict[str, float]:
     """Share of women in each occupation (U.S. Bureau of Labor Statistics, 2015-16), from data/occupations.csv."""
     with OCCUPATIONS_FILE.open(encoding="utf-8", newline="") as file:
