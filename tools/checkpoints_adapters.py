@@ -95,6 +95,7 @@ def datasheet(name: str, record: dict[str, Any]) -> str:
 
 
 def report(record: dict[str, Any]) -> str:
+    """What a finished training says on the terminal."""
     test = record["test"]
     return (f"{record['settings']['steps']} steps in {record['seconds']:.0f} s; test accuracy {test['value']:.3f} "
             f"[{test['low']:.3f}, {test['high']:.3f}], word counts {test['word_counts']:.3f}")

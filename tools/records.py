@@ -106,10 +106,12 @@ def content(name: str, sweep: Sweep, rows: dict[str, dict[str, Any]]) -> str:
 
 
 def key(point: dict[str, Any]) -> str:
+    """A point as text, to find it again among the finished ones."""
     return json.dumps(point, sort_keys=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.records", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which records (default: all): {', '.join(RECORDS)}")
     parser.add_argument("--points", type=int, metavar="N", help="measure at most N more points of each, then stop")

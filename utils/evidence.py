@@ -93,6 +93,7 @@ class Question:
 
     @property
     def text(self) -> str:
+        """Both sentences with [SEP] between them."""
         return f"{' '.join(self.words[: self.first])} [SEP] {' '.join(self.words[self.first :])}"
 
     @property

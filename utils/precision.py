@@ -110,6 +110,7 @@ def _faster(speeds: dict[str, float]) -> torch.dtype:
 
 
 def name_of(dtype: torch.dtype) -> str:
+    """The name of a number format, such as "bfloat16"."""
     return str(dtype).removeprefix("torch.")
 
 

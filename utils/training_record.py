@@ -29,6 +29,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
+        """Whether all steps of the recipe have been made."""
         return len(self.history) == self.recipe.steps
 
 

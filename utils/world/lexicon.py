@@ -192,6 +192,7 @@ class Lexicon:
 
     @property
     def topics(self) -> tuple[str, ...]:
+        """The topics of this size of the world."""
         return tuple(self.objects)
 
 
