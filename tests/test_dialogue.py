@@ -119,7 +119,7 @@ def test_talk_reads_the_right_places(setting, world, text):
     ids = tokenizer.convert_tokens_to_ids([*lists["good"], *lists["bad"]])
     said = dialogue.talk(model, tokenizer, world, text[:20], batch_size=7)
     for row, each in enumerate(text[:20]):
-        asked = dialogue.prompt(tokenizer, each.sentences, [], f"what do people say of {each.name} ?")
+        asked = dialogue.prompt(tokenizer, each.sentences, f"what do people say of {each.name} ?")
         name, is_ = tokenizer.convert_tokens_to_ids([each.name, "is"])
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([[*asked, name, is_]])).logits[0]
@@ -131,7 +131,7 @@ def test_talk_reads_the_right_places(setting, world, text):
 
 def test_answers_stop_at_the_end_and_depend_on_the_seed(setting, text):
     model, tokenizer = setting
-    prompts = [dialogue.prompt(tokenizer, d.sentences, [], d.turns[0].question) for d in text[:12]]
+    prompts = [dialogue.prompt(tokenizer, d.sentences, d.turns[0].question) for d in text[:12]]
     plain = dialogue.answer(model, tokenizer, prompts)
     assert plain == dialogue.answer(model, tokenizer, prompts) and len(plain) == 12
     assert plain[5] == dialogue.answer(model, tokenizer, prompts[5:6])[0]

@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+from tests import bench_finetuning
 from tests.tiny_models import TINY, WORDS
 from utils import finetune as ft
 from utils.finetune import Settings, encode, finetune, pad, predict
@@ -327,11 +328,16 @@ def test_from_scratch_has_the_shape_but_not_the_weights():
 # --- held against transformers' Trainer -----------------------------------------------------------------------------
 
 
+def test_the_benchmark_prints_its_table(capsys):
+    result = bench_finetuning.main(["--quick"])
+    printed = capsys.readouterr().out
+    assert "64 labelled pairs" in printed and "paired by seed" in printed
+    assert all(len(values) == 2 and min(values) > 0 for side in result.values() for values in side.values())
+
+
 @pytest.mark.slow
 def test_as_good_and_as_fast_as_the_trainer():
     """The world's tone, five seeds: the difference of the mean accuracies is within its noise, the speed no less."""
-    from tools import bench_finetuning
-
     table = bench_finetuning.compare(seeds=5, labelled=256)
     ours, theirs = table["ours"], table["Trainer"]
     difference = np.array(ours["accuracy"]) - np.array(theirs["accuracy"])

@@ -8,12 +8,11 @@ import pytest
 import torch
 from transformers import BertConfig, BertForPreTraining, BertTokenizer
 
-from tests.test_world import enumerate_pairs
+from tests.test_world import TOY_VARIABLES, enumerate_pairs
 from utils import evaluate
 from utils.corpus import SPECIAL_TOKENS, build_tokenizer, train_wordpiece
 from utils.world import Corruption, World
 from utils.world.grammar import Grammar, assemble
-from utils.world.latents import Variable
 from utils.world.oracle import MASK
 from utils.world.pieces import PieceExam, PieceOracle, piece_exam
 
@@ -24,11 +23,6 @@ P = 0.6  # masking probability of the toy tests: high, so that different reading
 def toy_grammar() -> Grammar:
     """A language whose pieces deceive: "he" is a word and the beginning of "her"; "sad" and "glad" end alike;
     five pieces may be three words ("he ##r was s ##ad") or four ("he was s ##ad .")."""
-    variables = (
-        Variable("job", ("nurse", "baker"), np.array([0.4, 0.6])),
-        Variable("gender", ("f", "m"), np.array([[0.9, 0.1], [0.3, 0.7]]), "job"),
-        Variable("tone", ("good", "bad"), np.array([0.7, 0.3])),
-    )
     slots = {
         "job": ("job", {"nurse": ("nurse",), "baker": ("baker",)}),
         "pronoun": ("gender", {"f": ("her",), "m": ("he",)}),
@@ -43,7 +37,7 @@ def toy_grammar() -> Grammar:
         ("scene", "{mood} was {pronoun} {mood}", "", ""),
         ("scene", "the {job} was {free}", "", ""),
     )
-    return assemble(variables, slots, frames, lengths={2: 0.5, 3: 0.5})
+    return assemble(TOY_VARIABLES, slots, frames, lengths={2: 0.5, 3: 0.5})
 
 
 def toy_tokenizer() -> BertTokenizer:

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForPreTraining, AutoTokenizer
 
 from tests.toy import toy_documents
@@ -215,6 +217,21 @@ def test_the_kernels_own_full_disk_is_understood(tmp_path):
     with pytest.raises(CheckpointError, match="disk is full"):
         checkpoint.write_atomically(path, b"new" * 100_000)
     assert [file.name for file in tmp_path.iterdir()] == ["file"] and path.read_bytes() == b"old"
+
+
+def test_a_folder_gets_its_files_when_all_are_written(tmp_path):
+    with pytest.raises(KeyError), checkpoint.moved_when_finished(tmp_path) as place:
+        (place / "weights").write_text("half")
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    with checkpoint.moved_when_finished(tmp_path) as place:
+        (place / "weights").write_text("all")
+    assert [file.name for file in tmp_path.iterdir()] == ["weights"]
+
+
+def test_versions_are_those_that_the_packages_say():
+    said = {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": numpy.__version__}
+    assert checkpoint.versions("numpy") == {"python": sys.version.split()[0], **said}
 
 
 def test_a_folder_that_cannot_be_written_is_noticed_before_the_work(text, tmp_path, capsys):

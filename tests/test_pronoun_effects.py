@@ -91,8 +91,6 @@ def test_the_shipped_models_follow_their_dose(dose, name):
 
 def test_the_record_comes_out_again_where_no_training_is_needed():
     sweep, record = records.find("mediation"), records.load("mediation")
-    for point, row in zip(sweep.points, record["results"], strict=True):
-        assert point.items() <= row.items()
     row = next(row for row in record["results"] if row.get("model") == "world-dose-1")
     again = sweep.measure({name: row[name] for name in ("dose", "seed", "model")})
     for name, value in again.items():

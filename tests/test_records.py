@@ -52,13 +52,14 @@ def test_an_unknown_record_is_named():
         records.find("nothing")
 
 
-@pytest.mark.parametrize("name", ["compute", "choices"])
+@pytest.mark.parametrize("name", RECORDS)
 def test_the_record_has_the_points_of_its_sweep(name):
+    if name == "extraction" and not (records.FOLDER / "extraction.json").exists():
+        pytest.skip("this sweep has not been measured to its end yet")
     sweep, record = records.find(name), records.load(name)
     assert {"command", "versions", "machine", "seeds", "seconds", "results"} <= set(record)
     for point, row in zip(sweep.points, record["results"], strict=True):
         assert point.items() <= row.items()
-    assert name in RECORDS
 
 
 def test_a_cheap_point_of_the_compute_record_comes_out_again():

@@ -10,14 +10,15 @@ from utils.world.grammar import Grammar, assemble, scaled_shares
 from utils.world.latents import Variable
 from utils.world.oracle import MASK, Channel
 
+TOY_VARIABLES = (
+    Variable("job", ("nurse", "baker"), np.array([0.4, 0.6])),
+    Variable("gender", ("f", "m"), np.array([[0.9, 0.1], [0.3, 0.7]]), "job"),
+    Variable("tone", ("good", "bad"), np.array([0.7, 0.3])),
+)
+
 
 def toy_grammar() -> Grammar:
     """Ten words, four frames of three and four words, three hidden variables: small enough to enumerate."""
-    variables = (
-        Variable("job", ("nurse", "baker"), np.array([0.4, 0.6])),
-        Variable("gender", ("f", "m"), np.array([[0.9, 0.1], [0.3, 0.7]]), "job"),
-        Variable("tone", ("good", "bad"), np.array([0.7, 0.3])),
-    )
     slots = {
         "job": ("job", {"nurse": ("nurse",), "baker": ("baker",)}),
         "pronoun": ("gender", {"f": ("she",), "m": ("he",)}),
@@ -30,7 +31,7 @@ def toy_grammar() -> Grammar:
         ("scene", "{pronoun} was {mood} .", "", ""),
         ("scene", "the {job} was {free}", "", ""),
     )
-    return assemble(variables, slots, frames, lengths={2: 0.5, 3: 0.5})
+    return assemble(TOY_VARIABLES, slots, frames, lengths={2: 0.5, 3: 0.5})
 
 
 def enumerate_pairs(grammar: Grammar, relation: str) -> dict[tuple[tuple[int, ...], tuple[int, ...]], float]:

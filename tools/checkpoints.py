@@ -78,11 +78,13 @@ def train(name: str, folder: Path) -> pretrain.Training:
 
 
 def write_datasheet(folder: Path) -> None:
+    """Write the datasheet of a shipped model from its training record."""
     record = json.loads((folder / checkpoint.RECORD).read_text(encoding="utf-8"))
     (folder / "DATASHEET.md").write_text(datasheet(folder.name, record), encoding="utf-8")
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     # The texts last: one of them begins with a model of the first.
     every = {**RECIPES, **checkpoints_adapters.RECIPES, **checkpoints_text.RECIPES}
     parser = argparse.ArgumentParser(description=__doc__)

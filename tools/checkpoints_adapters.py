@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
-from utils import adapters, adapting, finetune, models, stats
+from utils import adapters, adapting, checkpoint, finetune, models, stats
 
 # The learning rate and the number of epochs were chosen on the dev split; the test split was read once, at the end.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -64,8 +59,7 @@ def train(name: str, folder: Path) -> dict[str, Any]:
         "settings": {**recipe, "steps": len(result.losses)},
         "base": recipe["base"],
         "labels": recipe["labels"],
-        "versions": {"python": sys.version.split()[0], "torch": torch.__version__, "peft": version("peft"),
-                     "transformers": transformers.__version__},
+        "versions": checkpoint.versions("peft"),
         "threads": torch.get_num_threads(),
         "trained": adapting.trainable(model),
         "examples": len(training.texts),
@@ -81,9 +75,7 @@ def train(name: str, folder: Path) -> dict[str, Any]:
 
 def save(model: Any, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """Write adapter (float16), configuration, record and datasheet; the record comes last. Returns it complete."""
-    temporary = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with checkpoint.moved_when_finished(folder) as temporary:
         model.half().save_pretrained(temporary)
         (temporary / "README.md").unlink(missing_ok=True)  # a template of peft; the datasheet says it better
         config = json.loads((temporary / adapters.CONFIG).read_text(encoding="utf-8"))
@@ -93,11 +85,6 @@ def save(model: Any, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         record = {**record, "bytes": len(weights), "sha256": {adapters.WEIGHTS: hashlib.sha256(weights).hexdigest()}}
         (temporary / "DATASHEET.md").write_text(datasheet(folder.name, record), encoding="utf-8")
         (temporary / adapters.RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in sorted(temporary.iterdir(), key=lambda file: file.name == adapters.RECORD):
-            os.replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return record
 
 
@@ -108,6 +95,7 @@ def datasheet(name: str, record: dict[str, Any]) -> str:
 
 
 def report(record: dict[str, Any]) -> str:
+    """What a finished training says on the terminal."""
     test = record["test"]
     return (f"{record['settings']['steps']} steps in {record['seconds']:.0f} s; test accuracy {test['value']:.3f} "
             f"[{test['low']:.3f}, {test['high']:.3f}], word counts {test['word_counts']:.3f}")

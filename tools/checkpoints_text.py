@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
 from utils import checkpoint, dialogue, finetune, parallel, translation
 from utils.world import World
@@ -56,8 +54,7 @@ def train(name: str, folder: Path) -> dict[str, Any]:
         "command": f"python -m tools.checkpoints {name}",
         "seed": recipe["seed"],
         "settings": {**recipe, **vars(result.settings)},
-        "versions": {"python": sys.version.split()[0], "torch": torch.__version__,
-                     "transformers": transformers.__version__},
+        "versions": checkpoint.versions(),
         "threads": torch.get_num_threads(),
         "parameters": model.num_parameters(),
         "seconds": round(result.seconds, 1),

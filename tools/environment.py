@@ -282,6 +282,7 @@ def fill(folder: Path, venv: Path, requirements: Path) -> None:
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
     parser.add_argument("--requirements", type=Path, default=ROOT / "requirements.txt")

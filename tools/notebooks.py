@@ -67,6 +67,7 @@ class PeakMemory(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
+        """Sample until `stop` is called."""
         while True:
             self.peak = max(self.peak, self._resident(), self._high_water())
             if self.done.wait(SAMPLE_SECONDS):

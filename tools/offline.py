@@ -40,6 +40,7 @@ def raise_loopback() -> None:
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["--inside"]:
         raise_loopback()

@@ -39,6 +39,7 @@ def newest(python: Path, package: str) -> str:
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default=pinned(TARGET, "torch"), help="version to pin, or newest")
     options = parser.parse_args()

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -18,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
-import transformers
 from tqdm import tqdm
+
+from utils.checkpoint import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "records"
@@ -96,12 +95,7 @@ def content(name: str, sweep: Sweep, rows: dict[str, dict[str, Any]]) -> str:
     head = {
         "command": f"python -m tools.records {name}",
         "about": sweep.about,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "numpy": numpy.__version__,
-        },
+        "versions": versions("numpy"),
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "seeds": sorted({point["seed"] for point in sweep.points if "seed" in point}),
         "seconds": round(sum(row["cpu_seconds"] for row in chosen), 1),
@@ -112,10 +106,12 @@ def content(name: str, sweep: Sweep, rows: dict[str, dict[str, Any]]) -> str:
 
 
 def key(point: dict[str, Any]) -> str:
+    """A point as text, to find it again among the finished ones."""
     return json.dumps(point, sort_keys=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.records", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which records (default: all): {', '.join(RECORDS)}")
     parser.add_argument("--points", type=int, metavar="N", help="measure at most N more points of each, then stop")

@@ -21,10 +21,12 @@ SHORT = {"epochs": 4, **COMMON, "precision": "float32"}  # repeated by a test in
 
 @cache
 def tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The opinions, the sentences with person slots, and the people."""
     return datasets.load("opinions"), datasets.load("entity-sentences"), datasets.load("people")
 
 
 def measure(point: dict[str, Any]) -> dict[str, Any]:
+    """Train and test at a point of one of the three sweeps; see `opinions`, `names` and `relations`."""
     settings = {name: point[name] for name in ("epochs", "learning_rate", "batch_size", "precision")}
     what = {"opinions": opinions, "names": names, "relations": relations}[point["sweep"]]
     return what(point, settings)

@@ -27,16 +27,19 @@ EXAM = {"documents": 200, "seed": 7, "next_share": 1.0}  # for the masked-word l
 
 @cache
 def world() -> World:
+    """The world of this sweep."""
     return World("small")
 
 
 @cache
 def world_test(variable: str) -> Task:
+    """The pairs on which a task about this hidden variable is tested."""
     return adapting.world_task(world(), variable, TESTED, adapting.TEST_SEED)
 
 
 @cache
 def exam() -> tuple[Any, Any, Any, float]:
+    """The model before fine-tuning, its tokenizer, questions about hidden words, and its distance to their floor."""
     model, tokenizer = models.load("world-small")
     questions = world().exam(**EXAM)
     return model, tokenizer, questions, evaluate.gap(model, tokenizer, questions)[0].kl
@@ -58,6 +61,7 @@ def measure_world(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def world_point(experiment: str, task: str, labelled: int, seed: int, **changes: Any) -> dict[str, Any]:
+    """A point with the usual settings, but for the changes."""
     usual = {"method": "all weights", "start": "pretrained", "rate": WORLD_RATE, "warmup": 0.1,
              "steps": STEPS[labelled]}
     return {"experiment": experiment, "task": task, "labelled": labelled, "seed": seed, **usual, **changes}
@@ -100,6 +104,7 @@ def real_data(data: str) -> tuple[Task, Task]:
 
 
 def labelled_sample(data: str, labelled: int, seed: int) -> Task:
+    """So many labelled texts, drawn by the seed."""
     everything, _ = real_data(data)
     rows = np.random.default_rng([seed, 1]).permutation(len(everything.labels))[:labelled]
     return Task([everything.texts[row] for row in rows], everything.labels[rows])

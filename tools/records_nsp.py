@@ -18,6 +18,7 @@ SHORT = {"steps": 40, "width": 64, "documents": 1000, "labelled": 32}  # repeate
 
 @cache
 def world_and_tests() -> tuple[World, dict[str, Task]]:
+    """The world, and the tasks' test pairs by name."""
     world = World("small")
     return world, pair_training.exam_tasks(world)
 

@@ -14,6 +14,7 @@ ADAMW = {"learning_rate": 2e-3, "muon_learning_rate": 0.0, "warmup": 0.03}
 
 
 def of_width(width: int) -> dict[str, int]:
+    """The width with as many heads as fit."""
     return {"width": width, "heads": max(1, width // 32)}
 
 

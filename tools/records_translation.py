@@ -20,6 +20,7 @@ FRESH = 2001  # seed of the text on which everything is measured
 
 @cache
 def world(size: str, pronoun_dose: float, valence_dose: float) -> World:
+    """A world, built once."""
     return World(size, pronoun_dose=pronoun_dose, valence_dose=valence_dose)
 
 

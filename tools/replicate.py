@@ -147,6 +147,7 @@ def show(results: dict[str, dict]) -> None:
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebook", nargs="?", default="", help="such as 02; all if left out")
     parser.add_argument("--seeds", type=int, default=20, help="how many")

@@ -81,6 +81,7 @@ def reset(which: str, root: Path = ROOT, originals: Path = ORIGINALS, revision: 
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebook", nargs="?", default="")
     parser.add_argument("--from", dest="revision", default="HEAD", help="git revision to take it from")

@@ -40,6 +40,7 @@ def table(runs: list[Run]) -> str:
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebook", nargs="?", default="", help="such as 02; all if left out")
     parser.add_argument("--inplace", action="store_true", help="refresh the committed outputs")

@@ -15,6 +15,7 @@ FLAGS = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECO
 
 
 def main() -> int:
+    """The command; returns its exit status."""
     try:
         files = [str(path.relative_to(ROOT)) for path in find(*sys.argv[1:2])]
     except ValueError as problem:

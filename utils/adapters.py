@@ -30,6 +30,7 @@ HEAD = "sequence-classification"
 
 
 def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, whole or damaged."""
     return (folder / CONFIG).is_file() or (folder / WEIGHTS).is_file()
 
 

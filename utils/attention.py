@@ -22,6 +22,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 from torch import Tensor, nn
 
+from utils.forward import word_logits
+
 Head = tuple[int, int]  # (layer, head), both from 0
 CAPACITY = 1_000_000  # maximum_flow counts in whole numbers
 
@@ -188,9 +190,7 @@ def head_effects(model: nn.Module, batch: dict[str, Tensor], place: Tensor) -> T
     rows = torch.arange(len(place))
 
     def answer() -> Tensor:
-        output = model(**batch)
-        logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
-        return logits[rows, place].double().log_softmax(-1)
+        return word_logits(model(**batch))[rows, place].double().log_softmax(-1)
 
     log_q, shape = answer(), (len(layers_of(model)), model.config.num_attention_heads)
     effects = torch.zeros(len(place), *shape)

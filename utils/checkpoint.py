@@ -12,8 +12,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ RECORD = "training_record.json"
 
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or read; the message says why and what to do."""
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions that a record states: of Python, torch and transformers, and of these packages."""
+    named = ("torch", "transformers", *packages)
+    return {"python": platform.python_version(), **{name: version(name) for name in named}}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -121,23 +129,31 @@ def save_finished(folder: Path, model: Any, tokenizer: Any, record: dict[str, An
 
     Returns the record with the sha256 of the weights added.
     """
-    temporary = folder / f".partial.{os.getpid()}"
     try:
-        temporary.mkdir(parents=True, exist_ok=True)
-        with _without_progress_bar():
-            model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        weights = (temporary / "model.safetensors").read_bytes()
-        record = {**record, "sha256": hashlib.sha256(weights).hexdigest()}
-        (temporary / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        for file in sorted(temporary.iterdir(), key=lambda file: file.name == RECORD):  # the record last
-            with open(file, "rb") as stream:
-                os.fsync(stream.fileno())
-            os.replace(file, folder / file.name)
+        with moved_when_finished(folder) as temporary:
+            with _without_progress_bar():
+                model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+            weights = (temporary / "model.safetensors").read_bytes()
+            record = {**record, "sha256": hashlib.sha256(weights).hexdigest()}
+            (temporary / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         _remove(folder / STATE)
     except (OSError, SafetensorError) as error:
         reason = error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error))
         raise CheckpointError(_why(folder / "model.safetensors", 4 * model.num_parameters(), reason)) from error
+    return record
+
+
+@contextlib.contextmanager
+def moved_when_finished(folder: Path) -> Iterator[Path]:
+    """Where to write the files of ``folder``: without an error they move there, the training record last."""
+    temporary = folder / f".partial.{os.getpid()}"
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        for file in sorted(temporary.iterdir(), key=lambda file: file.name == RECORD):
+            with open(file, "rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return record

@@ -175,12 +175,15 @@ def _first_of_word(input_ids: Tensor, ordinary: Tensor, pieces: _Pieces, word_id
 
 
 class SentencePair(NamedTuple):
+    """Two sentences, or one on its own, with the label of the pair."""
+
     first: str
     second: str | None  # None for a sentence on its own
     label: int  # 0 IsNext, 1 NotNext (for sentence order: 1 swapped), -100 for a sentence on its own
 
 
 def sentences_of(document: Any) -> list[str]:
+    """The sentences of a story or of a list of sentences."""
     return list(getattr(document, "sentences", document))
 
 

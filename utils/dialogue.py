@@ -24,6 +24,7 @@ from utils import models
 from utils.corpus import IGNORED
 from utils.finetune import pad
 from utils.world import Document, World
+from utils.world.lexicon import article
 
 UNKNOWN = "i do not know ."
 QUESTIONS = {"job": "what is {name} ?", "town": "where does {name} live ?", "talk": "what do people say of {name} ?"}
@@ -95,8 +96,7 @@ def _job(world: World, latents: dict[str, str], random: np.random.Generator) -> 
         stranger = random.choice([name for name in names if name != latents["name"]])
         return Turn(QUESTIONS["job"].format(name=stranger), UNKNOWN, "job", False)
     occupation = latents["occupation"]
-    article = "an" if occupation[0] in "aeiou" else "a"
-    return Turn(QUESTIONS["job"].format(name=latents["name"]), f"{article} {occupation} .", "job", True)
+    return Turn(QUESTIONS["job"].format(name=latents["name"]), f"{article(occupation)} {occupation} .", "job", True)
 
 
 def _town(latents: dict[str, str], told: bool) -> Turn:
@@ -147,9 +147,9 @@ def start_from(name: str = "world-gpt2", seed: int = 0) -> tuple[Any, BertTokeni
     return model, tokenizer
 
 
-def prompt(tokenizer: Any, sentences: Sequence[str], turns: Sequence[tuple[str, str]], question: str) -> list[int]:
-    """[CLS] sentence [SEP] … question [SEP] answer [SEP] … question [SEP], as token ids."""
-    parts = [*sentences, *(part for turn in turns for part in turn), question]
+def prompt(tokenizer: Any, sentences: Sequence[str], question: str) -> list[int]:
+    """[CLS] sentence [SEP] … question [SEP], as token ids."""
+    parts = [*sentences, question]
     return [tokenizer.cls_token_id, *(i for part in parts for i in [*_ids(tokenizer, part), tokenizer.sep_token_id])]
 
 
@@ -217,7 +217,7 @@ def talk(model: Any, tokenizer: Any, world: World, text: Sequence[Dialogue],
     ids = tokenizer.convert_tokens_to_ids([*lists["good"], *lists["bad"]])
     first, rows = tokenizer.convert_tokens_to_ids(UNKNOWN.split()[0]), []
     for d in text:
-        asked = prompt(tokenizer, d.sentences, [], QUESTIONS["talk"].format(name=d.name))
+        asked = prompt(tokenizer, d.sentences, QUESTIONS["talk"].format(name=d.name))
         ids_ = [*asked, *_ids(tokenizer, f"{d.name} is")]
         rows.append({"input_ids": ids_, "attention_mask": [1] * len(ids_)})
     shares, unknown = [], []
@@ -238,7 +238,7 @@ def facts(model: Any, tokenizer: Any, text: Sequence[Dialogue]) -> dict[str, flo
     somebody who is not in it; no_town, a town that it does not tell. refused: the share of the known ones that got
     "i do not know ."."""
     asked = [(d, turn) for d in text for turn in d.turns if turn.kind != "talk"]
-    said = answer(model, tokenizer, [prompt(tokenizer, d.sentences, [], turn.question) for d, turn in asked])
+    said = answer(model, tokenizer, [prompt(tokenizer, d.sentences, turn.question) for d, turn in asked])
     right = np.array([words == turn.answer for words, (_, turn) in zip(said, asked, strict=True)])
     known = np.array([turn.known for _, turn in asked])
     refused = np.array([words == UNKNOWN for words in said])

@@ -27,6 +27,7 @@ class Group:
         return {name: tensor[self.rank :: self.size] for name, tensor in batch.items()}, batch
 
     def add_up_gradients(self, model: torch.nn.Module) -> None:
+        """Replace each gradient by its sum over all processes."""
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -36,6 +37,7 @@ class Group:
             gradient.copy_(summed.view_as(gradient))
 
     def add_up(self, values: dict[str, float]) -> dict[str, float]:
+        """The sum of each value over all processes."""
         if self.size == 1:
             return values
         together = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
@@ -47,6 +49,7 @@ class Group:
         return bool(self.add_up({"flag": float(flag)})["flag"]) if self.size > 1 else flag
 
     def wait(self) -> None:
+        """Go on when every process has come here."""
         if self.size > 1:
             distributed.barrier()
 

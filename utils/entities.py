@@ -28,6 +28,8 @@ RELATIONS = {  # type of the first and of the second entity
 
 
 class Person(NamedTuple):
+    """A person's name, and the origin of the given name where it is known."""
+
     given: str
     surname: str
     origin: str = ""
@@ -44,6 +46,8 @@ class Entity(NamedTuple):
 
 
 class Tagged(NamedTuple):
+    """A text with its entities and with the relations between them."""
+
     text: str
     entities: list[Entity]
     relations: list[tuple[int, str, int]]  # number of an entity, type of relation, number of an entity

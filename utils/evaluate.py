@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from utils.corpus import IS_NEXT
+from utils.forward import word_logits
 from utils.world import Exam, World, exams
 from utils.world.oracle import MASK
 
@@ -59,7 +60,7 @@ def answers(model: Any, tokenizer: Any, exam: Exam) -> tuple[np.ndarray, np.ndar
         for start in range(0, len(members), TEXTS_AT_A_TIME):
             texts = members[start : start + TEXTS_AT_A_TIME]
             output = model(**inputs(exam, texts, tokenizer, model))
-            logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+            logits = word_logits(output)
             rows = [row for text in texts for row in rows_of_text.get(text, [])]
             batch = {text: i for i, text in enumerate(texts)}
             if rows:
@@ -209,8 +210,7 @@ def share_of_she(model: Any, tokenizer: Any, world: World, template: str | None 
     for occupation in world.share_of_she():
         text = template.format(occupation=occupation)
         batch = tokenizer(text, return_tensors="pt").to(next(model.parameters()).device)
-        output = model(**batch)
-        logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+        logits = word_logits(model(**batch))
         place = int((batch["input_ids"][0] == tokenizer.mask_token_id).nonzero()[0, 0])
         shares = torch.softmax(logits[0, place, pronouns].float(), -1)
         exact = world.masked_distribution(text)

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from utils.forward import word_logits
 from utils.world import World, exams
 from utils.world.oracle import MASK, Channel
 
 DECISIVE = 0.1  # nats: a word with at least this much evidence is one that an explanation should name
 TEXTS_AT_A_TIME = 512
-SHARES = {"mixed": 0.5, "next": 1.0, "other": 0.0}
 
 
 def distributions(world: World, text: str, hidden: np.ndarray, relation: str = "mixed") -> np.ndarray:
@@ -93,6 +93,7 @@ class Question:
 
     @property
     def text(self) -> str:
+        """Both sentences with [SEP] between them."""
         return f"{' '.join(self.words[: self.first])} [SEP] {' '.join(self.words[self.first :])}"
 
     @property
@@ -145,8 +146,7 @@ def log_answers(model: Any, tokenizer: Any, batch: dict[str, Tensor], place: Ten
     logits = []
     for start in range(0, len(place), TEXTS_AT_A_TIME):
         part = slice(start, start + TEXTS_AT_A_TIME)
-        output = model(**{name: tensor[part] for name, tensor in batch.items()})
-        scores = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+        scores = word_logits(model(**{name: tensor[part] for name, tensor in batch.items()}))
         logits.append(scores[torch.arange(len(scores)), place[part]])
     chosen = torch.cat(logits)[:, len(tokenizer) - world_size :]  # the special tokens come before the words
     return torch.log_softmax(chosen.double(), -1).numpy()
@@ -214,14 +214,12 @@ def _question(world: World, one: str, two: str, place: int, document: int, slot:
 
 def _solve(world: World, variants: np.ndarray, first: int, place: int, relation: str) -> np.ndarray:
     """variants: (variants, words) ids with MASK; the distribution at `place` in each, (variants, vocabulary)."""
-    if relation not in SHARES:
-        raise ValueError(f"relation is {relation!r}; it may be 'mixed', 'next' or 'other'.")
     query = np.zeros(variants.shape, dtype=bool)
     query[:, place] = True
     pair = first < variants.shape[1]
     second = (variants[:, first:], query[:, first:]) if pair else (None, None)
     solution = exams.solve(world.oracle, variants[:, :first], second[0], query[:, :first], second[1], Channel(),
-                           next_share=SHARES[relation])  # fmt: skip
+                           next_share=exams.share_of_next(relation))  # fmt: skip
     joint = np.concatenate(solution.words)
     if not (joint.sum(1) > 0).all():
         raise ValueError(f"no text of {world!r} reads so: check the words against its frames.")

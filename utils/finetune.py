@@ -100,14 +100,12 @@ def finetune(model: Any, tokenizer: Any, training: Sequence[Example],
     loss that is not a number.
     """
     chosen = Settings(**settings)
-    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     if not len(training):
         raise ValueError("There are no examples to fine-tune on.")
-    if not trainable:
-        raise ValueError("No weight of the model requires a gradient; unfreeze one, such as the classification head.")
+    trainable = _trainable(model)
     per_epoch = math.ceil(len(training) / chosen.batch_size)
     chosen = replace(chosen, steps=chosen.steps or chosen.epochs * per_epoch)
-    result, best, since_best, order = Finetuned(model, chosen), None, 0, []
+    result, kept, order = Finetuned(model, chosen), {}, []
     optimizer, score = _optimizer(trainable, chosen), _score(tokenizer, validation)
     every = chosen.evaluate_every or per_epoch
     started = time.perf_counter()
@@ -120,24 +118,22 @@ def finetune(model: Any, tokenizer: Any, training: Sequence[Example],
             result.losses.append(_update(model, batch, trainable, optimizer, chosen, step))
             bar.update()
             if score and ((step + 1) % every == 0 or step + 1 == chosen.steps):
-                result.looks.append({"step": step + 1, "score": _finite(score(model), step + 1)})
-                model.train()
-                since_best += 1
-                if best is None or result.looks[-1]["score"] > best[0]:
-                    best, since_best = (result.looks[-1]["score"], _copy(trainable)), 0
-                    result.best_step = step + 1
+                since_best = _look(result, score, step + 1, trainable, kept)
                 bar.set_postfix(score=f"{result.looks[-1]['score']:.3f}", refresh=False)
                 if chosen.patience and since_best >= chosen.patience:
                     break
-    if best is None:
-        result.best_step = len(result.losses)
-    else:
-        with torch.no_grad():
-            for name, weight in trainable.items():
-                weight.copy_(best[1][name])
+    result.best_step = result.best_step or len(result.losses)
+    _put_back(kept, trainable)
     model.eval()
     result.seconds = time.perf_counter() - started
     return result
+
+
+def _trainable(model: Any) -> dict[str, Tensor]:
+    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not trainable:
+        raise ValueError("No weight of the model requires a gradient; unfreeze one, such as the classification head.")
+    return trainable
 
 
 def _update(model: Any, batch: dict[str, Tensor], trainable: Mapping[str, Tensor], optimizer: torch.optim.Optimizer,
@@ -156,6 +152,17 @@ def _update(model: Any, batch: dict[str, Tensor], trainable: Mapping[str, Tensor
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss.item()
+
+
+def _look(result: Finetuned, score: Score, step: int, trainable: Mapping[str, Tensor], kept: dict[str, Tensor]) -> int:
+    """Note the score after so many steps, and the weights in ``kept`` if it is the best; returns the looks since."""
+    value = _finite(score(result.model), step)
+    result.model.train()
+    if all(value > look["score"] for look in result.looks):
+        result.best_step = step
+        kept.update(_copy(trainable))
+    result.looks.append({"step": step, "score": value})
+    return sum(look["step"] > result.best_step for look in result.looks)
 
 
 def order_of_epoch(training: Sequence[Example], settings: Settings, epoch: int) -> list[list[int]]:
@@ -221,6 +228,12 @@ def _finite(score: float, step: int) -> float:
 
 def _copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
+@torch.no_grad()
+def _put_back(kept: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    for name, weight in kept.items():
+        weights[name].copy_(weight)
 
 
 # ------------------------------------------------------------------------------------------ examples and answers

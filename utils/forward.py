@@ -66,6 +66,11 @@ def scored_logits(model: Any, batch: dict[str, Tensor]) -> Scored:
     return Scored(model.cls.predictions(word_hidden)[: len(scored)], labels[scored], pairs)
 
 
+def word_logits(output: Any) -> Tensor:
+    """The word logits of a model's output, (batch, sequence, vocabulary), with or without a next-sentence head."""
+    return output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+
+
 def embed(embeddings: nn.Module, batch: dict[str, Tensor], config: Any) -> Tensor:
     """Sum of word, position and segment embeddings, normalised: (batch, sequence, hidden)."""
     length = batch["input_ids"].shape[1]

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from utils.corpus import IGNORED
-from utils.forward import scored_logits
+from utils.finetune import from_scratch
+from utils.forward import scored_logits, word_logits
 from utils.world import Corruption, World, exams
 from utils.world.oracle import MASK, Channel
 
@@ -71,12 +72,7 @@ def reader_of(model: Any, tokenizer: Any = None) -> Reader:
     return model if tokenizer is None else ModelReader(model, tokenizer)
 
 
-def random_weights(model: Any, seed: int = 0) -> Any:
-    """A model of the same shape with fresh random weights: what a metric says where nothing was learned."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = type(model)(model.config)
-    return fresh.eval()
+random_weights = from_scratch  # what a metric says where nothing was learned
 
 
 class ModelReader:
@@ -116,7 +112,7 @@ class ModelReader:
     def shown(self, sentences: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
         answers: list[np.ndarray] = [np.empty(0)] * len(sentences)
         for rows, ids in self._batches(sentences):
-            log_p = _word_logits(self.model(**self._inputs(ids))).log_softmax(-1)
+            log_p = word_logits(self.model(input_ids=ids)).log_softmax(-1)
             own = log_p.gather(-1, ids[..., None])[..., 0].double().cpu().numpy()
             for row, each in zip(rows, own, strict=True):
                 answers[row] = each[1:-1]
@@ -126,7 +122,7 @@ class ModelReader:
     def attention(self, sentences: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
         answers: list[np.ndarray] = [np.empty(0)] * len(sentences)
         for rows, ids in self._batches(sentences):
-            layers = self.model(**self._inputs(ids), output_attentions=True).attentions
+            layers = self.model(input_ids=ids, output_attentions=True).attentions
             if not layers:
                 raise ValueError("the model returned no attention: load it with attn_implementation='eager'.")
             received = torch.stack(layers).mean(dim=(0, 2, 3)).double().cpu().numpy()  # layers, heads, queries
@@ -139,38 +135,26 @@ class ModelReader:
         """Call keep(rows, log-probabilities (rows, vocabulary)) for batches of questions of one length each."""
         for rows, ids in self._batches([question.tokens for question in questions]):
             place = torch.tensor([questions[row].position + 1 for row in rows], device=ids.device)
-            batch = self._inputs(ids)
-            batch["input_ids"] = ids.scatter(1, place[:, None], self.tokenizer.mask_token_id)
-            keep(rows, self._logits_at(batch, place).float().log_softmax(-1))
+            hidden = ids.scatter(1, place[:, None], self.tokenizer.mask_token_id)
+            keep(rows, self._logits_at(hidden, place).float().log_softmax(-1))
 
-    def _logits_at(self, batch: dict[str, Tensor], place: Tensor) -> Tensor:
+    def _logits_at(self, ids: Tensor, place: Tensor) -> Tensor:
         """Logits at one place of each row, (rows, vocabulary)."""
         config = self.model.config
         known = getattr(config, "model_type", "") in ("bert", "roberta") and config.hidden_act == "gelu"
         if known and (hasattr(self.model, "cls") or hasattr(self.model, "lm_head")) and not self.model.training:
-            labels = torch.full_like(batch["input_ids"], IGNORED).scatter(1, place[:, None], 0)
-            return scored_logits(self.model, {**batch, "labels": labels}).word_logits
-        logits = _word_logits(self.model(**batch))
+            labels = torch.full_like(ids, IGNORED).scatter(1, place[:, None], 0)
+            return scored_logits(self.model, {"input_ids": ids, "labels": labels}).word_logits
+        logits = word_logits(self.model(input_ids=ids))
         return logits[torch.arange(len(place), device=place.device), place]
-
-    def _inputs(self, ids: Tensor) -> dict[str, Tensor]:
-        batch = {"input_ids": ids}
-        if getattr(self.model.config, "model_type", "") == "bert":
-            batch["token_type_ids"] = torch.zeros_like(ids)
-        return batch
 
     def _batches(self, sentences: Sequence[tuple[str, ...]]) -> Iterator[tuple[list[int], Tensor]]:
         """Rows of equally long sentences and their ids with [CLS] and [SEP], (rows, tokens + 2)."""
-        by_length: dict[int, list[int]] = {}
-        for row, tokens in enumerate(sentences):
-            by_length.setdefault(len(tokens), []).append(row)
         device = next(self.model.parameters()).device
-        for _, members in sorted(by_length.items()):
-            for start in range(0, len(members), ROWS_AT_A_TIME):
-                rows = members[start : start + ROWS_AT_A_TIME]
-                first, last = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
-                ids = [[first, *self._ids(sentences[row]), last] for row in rows]
-                yield rows, torch.tensor(ids, device=device)
+        first, last = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        for rows in _rows_of_one_length(sentences):
+            ids = [[first, *self._ids(sentences[row]), last] for row in rows]
+            yield rows, torch.tensor(ids, device=device)
 
     def _ids(self, tokens: Sequence[str]) -> list[int]:
         own = [self.tokenizer.mask_token if token == HIDDEN else token for token in tokens]
@@ -232,15 +216,10 @@ class OracleReader:
 
     def _solve(self, shown: list[list[int]], asked: list[list[bool]], channel: Channel) -> Iterator[tuple]:
         """(rows, P(shown elsewhere, word) per asked place, the words shown) for batches of one length each."""
-        by_length: dict[int, list[int]] = {}
-        for row, words in enumerate(shown):
-            by_length.setdefault(len(words), []).append(row)
-        for members in by_length.values():
-            for start in range(0, len(members), ROWS_AT_A_TIME):
-                rows = members[start : start + ROWS_AT_A_TIME]
-                words, query = np.array([shown[row] for row in rows]), np.array([asked[row] for row in rows])
-                solution = exams.solve(self.world.oracle, words, None, query, None, channel, next_share=0.5)
-                yield rows, solution.words[0], words
+        for rows in _rows_of_one_length(shown):
+            words, query = np.array([shown[row] for row in rows]), np.array([asked[row] for row in rows])
+            solution = exams.solve(self.world.oracle, words, None, query, None, channel, next_share=0.5)
+            yield rows, solution.words[0], words
 
     def _id(self, word: str) -> int:
         if word == HIDDEN:
@@ -250,5 +229,11 @@ class OracleReader:
         return self.world.word_ids[word]
 
 
-def _word_logits(output: Any) -> Tensor:
-    return output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+def _rows_of_one_length(sentences: Sequence[Sequence[Any]]) -> Iterator[list[int]]:
+    """Rows of equally long sentences, at most ROWS_AT_A_TIME together, the shortest first."""
+    by_length: dict[int, list[int]] = {}
+    for row, tokens in enumerate(sentences):
+        by_length.setdefault(len(tokens), []).append(row)
+    for _, members in sorted(by_length.items()):
+        for start in range(0, len(members), ROWS_AT_A_TIME):
+            yield members[start : start + ROWS_AT_A_TIME]

@@ -55,6 +55,7 @@ def show() -> HTML:
 
 
 def python(found: str, least: str = "3.11") -> Row:
+    """The version of Python against the oldest that the course runs with."""
     verdict = OK if Version(found) >= Version(least) else f"install Python {least} or newer, then run `make lab` again"
     return "Python", found, verdict
 
@@ -70,6 +71,7 @@ def library(name: str, least: str, found: str | None) -> Row:
 
 
 def cores(count: int) -> Row:
+    """How many processor cores there are."""
     verdict = OK if count >= 2 else "everything works, but times are about twice those that the notebooks state"
     return "processor cores", str(count), verdict
 
@@ -81,6 +83,7 @@ def memory(available: float, total: float) -> Row:
 
 
 def disk(free: float) -> Row:
+    """Free space in gigabytes, up to 100."""
     verdict = OK if free >= DISK else f"make room: {DISK:.0f} GB is enough"
     return "disk", f"{min(free, 100):.0f}{'+' if free > 100 else ''} GB free", verdict
 
@@ -107,11 +110,13 @@ def weights(name: str) -> Row:
 
 
 def hugging_face(answers: bool) -> Row:
+    """Whether the Hub answers, which only some cells need."""
     found = "answers" if answers else "does not answer"
     return "Hugging Face Hub", found, OK if answers else "ok without it: cells on Hub models are skipped"
 
 
 def installed(name: str) -> str | None:
+    """The version of an installed package, or None."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -58,6 +58,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
+        """Change every matrix that has a gradient; matrices of one shape go together."""
         for group in self.param_groups:
             by_shape: dict[tuple[int, int], list[nn.Parameter]] = {}
             for parameter in group["params"]:
@@ -107,6 +108,7 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 
 def set_learning_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set every learning rate to `factor` times its peak."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor

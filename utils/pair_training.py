@@ -132,6 +132,7 @@ def fine_tune(model: Any, tokenizer: Any, task: Task, seed: int, epochs: int = 1
 
 @torch.no_grad()
 def accuracy(classifier: Any, tokenizer: Any, task: Task) -> float:
+    """The share of the task's pairs that the classifier labels rightly."""
     texts = _encode(tokenizer, task.pairs)
     answers = [classifier(**{name: tensor[i : i + 256] for name, tensor in texts.items()}).logits.argmax(-1)
                for i in range(0, len(task.pairs), 256)]

@@ -115,6 +115,7 @@ def best_accuracy(probability: np.ndarray) -> float:
 
 
 def sigmoid(log_odds: np.ndarray) -> np.ndarray:
+    """The probability that belongs to log-odds, 0 where the exponential overflows."""
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-np.asarray(log_odds)))
 
@@ -163,6 +164,7 @@ def strangers(pairs: Sequence[Pair], seed: int) -> list[Pair]:
 
 
 def swapped(pairs: Sequence[Pair]) -> list[Pair]:
+    """The same pairs, the second sentence first."""
     return [(second, first) for first, second in pairs]
 
 

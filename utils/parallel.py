@@ -119,7 +119,7 @@ def _fill(template: Template, kind: str, latents: dict[str, str], random: np.ran
     source = template.source.format(o=TURKISH_OCCUPATIONS[occupation], t=words.TURKISH_ADJECTIVES[trait],
                                     m=words.TURKISH_ADJECTIVES[mood], g=good, n=name)
     target = template.target.format(O=occupation, T=trait, M=mood, G=good_english, n=name,
-                                    a="an" if occupation[0] in "aeiou" else "a",
+                                    a=words.article(occupation),
                                     pronoun=PRONOUNS[latents["gender"] == "male"])
     return Pair(source, target, kind, occupation if "{o}" in template.source else None,
                 name if "{n}" in template.source else None, latents["gender"])
@@ -152,9 +152,8 @@ def about_occupations(world: World) -> list[Pair]:
     """"o bir {occupation} ." for every occupation of the parallel text, by rising share of women."""
     found = []
     for occupation in shares(world):
-        article = "an" if occupation[0] in "aeiou" else "a"
-        found.append(Pair(f"o bir {TURKISH_OCCUPATIONS[occupation]} .", f"she is {article} {occupation} .", "alone",
-                          occupation, None, "female"))
+        target = f"she is {words.article(occupation)} {occupation} ."
+        found.append(Pair(f"o bir {TURKISH_OCCUPATIONS[occupation]} .", target, "alone", occupation, None, "female"))
     return found
 
 

@@ -9,7 +9,6 @@ per process: a bare product, for work that is nothing but products (Muon's step)
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from functools import cache
@@ -17,9 +16,9 @@ from typing import Any
 
 import psutil
 import torch
-import transformers
 from transformers import BertConfig, BertModel
 
+from utils.checkpoint import versions
 from utils.forward import attend, layer_output
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -111,6 +110,7 @@ def _faster(speeds: dict[str, float]) -> torch.dtype:
 
 
 def name_of(dtype: torch.dtype) -> str:
+    """The name of a number format, such as "bfloat16"."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -118,9 +118,7 @@ def machine_facts() -> dict[str, Any]:
     """What matters for speed here: versions, cores, threads, memory in GB, products in GFLOP/s, a layer in ms."""
     rates, layers = measured_rates(), measured_layers()
     return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **versions(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),

@@ -103,6 +103,7 @@ class Probe:
     regression: LogisticRegression
 
     def predict(self, states: np.ndarray) -> np.ndarray:
+        """The most probable label of each state (states, width): (states,)."""
         return self.regression.predict((states - self.centre) / self.scale)
 
     def log_odds(self, states: np.ndarray) -> np.ndarray:
@@ -110,6 +111,7 @@ class Probe:
         return self.regression.decision_function((states - self.centre) / self.scale)
 
     def accuracy(self, states: np.ndarray, labels: np.ndarray) -> float:
+        """The share of the states whose label is predicted rightly."""
         return float((self.predict(states) == labels).mean())
 
     def directions(self) -> np.ndarray:

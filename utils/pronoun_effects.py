@@ -20,6 +20,7 @@ from scipy.special import logit
 from torch import Tensor
 
 from utils import interventions
+from utils.forward import word_logits
 from utils.interventions import Batch, Recording
 from utils.world import World
 
@@ -66,7 +67,7 @@ class PronounQuestion:
 
     def score(self, output: Any) -> Tensor:
         """log P(she) - log P(he) at the [MASK], (batch,), of a model's output."""
-        logits = output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+        logits = word_logits(output)
         first, second = self.word_ids
         return logits[:, self.mask_at, first] - logits[:, self.mask_at, second]
 

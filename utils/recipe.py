@@ -72,10 +72,12 @@ class Recipe:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
 
     def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON can hold them; `from_dict` makes the recipe of them again."""
         return {**asdict(self), "text": list(self.text)}
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Recipe:
+        """The recipe of settings that `as_dict` gave."""
         return cls(**{**settings, "text": tuple(settings["text"])})
 
 

@@ -36,6 +36,7 @@ class Estimate(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
+        """(low, high)."""
         return self.low, self.high
 
     def __str__(self) -> str:

@@ -49,6 +49,8 @@ class Candidate(NamedTuple):
 
 
 class Score(NamedTuple):
+    """Precision, recall and F1 of the entities found, each from 0 to 1."""
+
     precision: float
     recall: float
     f1: float

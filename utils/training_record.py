@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from utils import distributed
+from utils.checkpoint import versions
 from utils.forward import losses
 from utils.recipe import Recipe, Text, build_batches
 
@@ -30,6 +29,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
+        """Whether all steps of the recipe have been made."""
         return len(self.history) == self.recipe.steps
 
 
@@ -41,8 +41,7 @@ def record_of(training: Training, folder: Path | None, text: Text) -> dict[str, 
         "command": command(recipe, folder),
         "seed": recipe.seed,
         "settings": recipe.as_dict(),
-        "versions": {"python": sys.version.split()[0], "torch": torch.__version__,
-                     "transformers": transformers.__version__},
+        "versions": versions(),
         "precision": recipe.precision,
         "threads": torch.get_num_threads(),
         "processes": distributed.group().size,

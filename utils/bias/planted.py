@@ -20,6 +20,7 @@ import torch
 from utils.embeddings import cooccurrences
 from utils.likelihood import HIDDEN
 from utils.world import World
+from utils.world.lexicon import article
 
 PRONOUNS, POSSESSIVES = {"female": "she", "male": "he"}, {"female": "her", "male": "his"}
 SAID, LIKES = "the {attribute} said that [MASK] was {mood} .", "{name} likes [MASK] job as {attribute} ."
@@ -65,7 +66,7 @@ def names_of(world: World, gender: str) -> list[str]:
 
 def with_article(occupation: str) -> str:
     """The occupation with its article, as the world writes it."""
-    return f"{'an' if occupation[0] in 'aeiou' else 'a'} {occupation}"
+    return f"{article(occupation)} {occupation}"
 
 
 def pronoun_pairs(world: World) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -34,8 +35,8 @@ from utils.plots.live import LiveCurve
 from utils.plots.text import text_heatmap
 
 __all__ = [
-    "GREY", "LINESTYLES", "LiveCurve", "MARKERS", "PALETTE", "TRUTH", "direct_label", "figure_bundle",
-    "interval_band", "plain_log_ticks", "show", "text_heatmap", "truth_line", "truth_marker", "use_house_style",
+    "GREY", "LINESTYLES", "LiveCurve", "MARKERS", "PALETTE", "TRUTH", "direct_label", "figure_bundle", "interval_band",
+    "model_by_row", "plain_log_ticks", "show", "text_heatmap", "truth_line", "truth_marker", "use_house_style",
 ]  # fmt: skip
 
 # Okabe and Ito (2008), safe for colour-blind eyes. The first three also go from dark to light in steps of at
@@ -168,6 +169,23 @@ def truth_marker(ax: Axes, x: Sequence[float], y: Sequence[float], label: str = 
         zorder=4,
         label=label,
     )
+
+
+def model_by_row(table: pd.DataFrame, names: str, size: tuple[float, float]) -> tuple[Figure, Axes, np.ndarray]:
+    """A model's shares with their intervals, one row each; columns model, low, high and that of the rows' names.
+
+    Returns figure, axes and the height of each row, at which the truth can be marked.
+    """
+    rows = np.arange(len(table))[::-1]
+    figure, ax = plt.subplots(figsize=size)
+    ax.errorbar(table["model"], rows, xerr=[table["model"] - table["low"], table["high"] - table["model"]],
+                linestyle="", marker="D", markersize=5, color=PALETTE[0], capsize=3, markevery=1,
+                label="model, 95 % interval")  # fmt: skip
+    ax.set_yticks(rows, table[names])
+    ax.set_ylim(-0.6, len(table) - 0.4)
+    ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
+    ax.grid(axis="y", visible=False)
+    return figure, ax, rows
 
 
 def interval_band(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from utils.plots import GREY, MARKERS, PALETTE, TRUTH, truth_marker
+from utils.plots import GREY, MARKERS, PALETTE, TRUTH, model_by_row, truth_marker
 
 
 def calibration(exact: np.ndarray, model: np.ndarray) -> Figure:
@@ -45,18 +45,10 @@ def cues(table: pd.DataFrame) -> Figure:
 
 def called_next(table: pd.DataFrame) -> Figure:
     """Share of pairs called IsNext, per kind of pair; columns kind, exact, model, low, high."""
-    rows = np.arange(len(table))[::-1]
-    figure, ax = plt.subplots(figsize=(6.4, 0.5 * len(table) + 1.2))
-    ax.errorbar(table["model"], rows, xerr=[table["model"] - table["low"], table["high"] - table["model"]],
-                linestyle="", marker="D", markersize=5, color=PALETTE[0], capsize=3, markevery=1,
-                label="model, 95 % interval")
+    figure, ax, rows = model_by_row(table, "kind", (6.4, 0.5 * len(table) + 1.2))
     truth_marker(ax, table["exact"], rows, "perfect reader")
-    ax.set_yticks(rows, table["kind"])
     ax.set_xlim(-0.02, 1.02)
-    ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
     ax.set_xlabel("share of the pairs that are called IsNext")
-    ax.grid(axis="y", visible=False)
     ax.legend(loc="upper left")
     return figure
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from utils.plots import MARKERS, PALETTE, TRUTH, direct_label, truth_marker
+from utils.plots import MARKERS, PALETTE, TRUTH, direct_label, model_by_row, truth_marker
 
 DASHED = {"color": TRUTH, "linestyle": (0, (4, 3)), "linewidth": 1.4, "marker": ""}
 
@@ -79,18 +79,10 @@ def remedy(table: pd.DataFrame) -> Figure:
 
 def talk(table: pd.DataFrame) -> Figure:
     """Probability of a good word, by what the story tells. Columns told, exact, model, low, high."""
-    rows = np.arange(len(table))[::-1]
-    figure, ax = plt.subplots(figsize=(7.0, 0.42 * len(table) + 1.2))
-    ax.errorbar(table["model"], rows, xerr=[table["model"] - table["low"], table["high"] - table["model"]],
-                linestyle="", marker=MARKERS[3], markersize=5, color=PALETTE[0], capsize=3, markevery=1,
-                label="model, 95 % interval")
+    figure, ax, rows = model_by_row(table, "told", (7.0, 0.42 * len(table) + 1.2))
     truth_marker(ax, table["exact"], rows, "exact")
-    ax.set_yticks(rows, table["told"])
     ax.set_xlim(-0.03, 1.03)
-    ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
     ax.set_xlabel("probability of a good word about the person")
-    ax.grid(axis="y", visible=False)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure
 

@@ -186,14 +186,11 @@ class World:
         self, sentences: list[np.ndarray], queries: list[np.ndarray], relation: str, corruption: Corruption | None
     ) -> tuple[np.ndarray, float]:
         """P(words shown, word at each queried position) as (queries, vocabulary), and P(words shown)."""
-        shares = {"mixed": 0.5, "next": 1.0, "other": 0.0}
-        if relation not in shares:
-            raise ValueError(f"relation is {relation!r}; it may be 'mixed', 'next' or 'other'.")
         channel = Channel.of(corruption, len(self.vocabulary))
         second = sentences[1][None] if len(sentences) == 2 else None
         result = exams.solve(
             self.oracle, sentences[0][None], second, queries[0], queries[1] if second is not None else None,
-            channel, next_share=shares[relation],
+            channel, next_share=exams.share_of_next(relation),
         )
         return np.concatenate(result.words), float(result.evidence[0])
 

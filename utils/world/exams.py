@@ -158,6 +158,14 @@ def _given_selected(joint: np.ndarray, shown: np.ndarray, corruption: Corruption
     return joint / joint.sum(1, keepdims=True)
 
 
+def share_of_next(relation: str) -> float:
+    """P(the second sentence follows the first) where the relation is "mixed", "next" or "other"; else ValueError."""
+    shares = {"mixed": 0.5, "next": 1.0, "other": 0.0}
+    if relation not in shares:
+        raise ValueError(f"relation is {relation!r}; it may be 'mixed', 'next' or 'other'.")
+    return shares[relation]
+
+
 def solve(
     oracle: Oracle,
     first: np.ndarray,

@@ -275,7 +275,7 @@ def _slot_words(lexicon: words.Lexicon) -> dict[str, tuple[str | None, dict[str,
 
     names = [name for group in lexicon.names.values() for name in group]
     towns = [town for group in lexicon.towns.values() for town in group]
-    articles = {o: ("an",) if o[0] in "aeiou" else ("a",) for o in lexicon.occupations}
+    articles = {o: (words.article(o),) for o in lexicon.occupations}
     free = {
         "day": words.DAYS, "time": words.TIMES, "colour": lexicon.colours, "relative": lexicon.relatives,
         "room": lexicon.rooms, "number": words.NUMBERS, "weather": words.WEATHER, "manner": words.MANNERS,

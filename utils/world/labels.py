@@ -35,6 +35,7 @@ class Document:
 
     @property
     def text(self) -> str:
+        """The sentences in one string."""
         return " ".join(self.sentences)
 
     @property
@@ -44,6 +45,7 @@ class Document:
 
     @property
     def topic(self) -> str:
+        """What the story is about, such as "law"."""
         return self.latents["topic"]
 
     def entities(self, i: int) -> list[str]:

@@ -192,7 +192,13 @@ class Lexicon:
 
     @property
     def topics(self) -> tuple[str, ...]:
+        """The topics of this size of the world."""
         return tuple(self.objects)
+
+
+def article(word: str) -> str:
+    """The indefinite article before a word, by its first letter: right for every occupation of the world."""
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def shares_of_women() -> dict[str, float]:

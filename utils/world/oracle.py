@@ -37,6 +37,7 @@ class Corruption:
 
     @property
     def keep(self) -> float:
+        """Share of the selected words that are shown as they are."""
         return 1.0 - self.mask - self.random
 
 
@@ -49,6 +50,7 @@ class Channel:
 
     @classmethod
     def of(cls, corruption: Corruption | None, vocabulary_size: int) -> Channel:
+        """The channel of a masking scheme; without one, of text in which every word shown is right."""
         if corruption is None:
             return cls()
         selected = corruption.probability
@@ -84,6 +86,7 @@ class Oracle:
         self.any_position, self.first_position, self.successive = _frame_priors(grammar)
 
     def frames_of_length(self, length: int) -> np.ndarray:
+        """Numbers of the frames whose sentences have this many words."""
         return np.flatnonzero(self.lengths == length)
 
     def read(self, words: np.ndarray, frames: np.ndarray, channel: Channel) -> Sentences:
