@@ -55,6 +55,8 @@ WRONG = {
          "text number"),
         (HOOK.format(body="changed = output.clone()\n        changed[:, :position + 1] = donor[:, None]\n"
                      "        return changed"), "another position has changed too"),
+        (HOOK.format(body="changed = inputs[0].clone()\n        changed[:, position] = donor\n        return changed"),
+         "the layer's input with the donor"),
         ("def patch_hook(position, donor):\n    return donor", "return a function"),
     ],
     "remove": [

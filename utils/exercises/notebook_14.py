@@ -117,11 +117,12 @@ def patch_hook(answer):
         # first as many texts as positions, so that output[position] = donor runs and is told what it does
         output = torch.randn(batch, length, width, generator=generator)
         donor = torch.randn(batch, width, generator=generator)
+        layer_input = torch.randn(batch, length, width, generator=generator)  # or inputs[0] would pass for output
         hook = call(answer, position, donor)
         expect_true(callable(hook), "return a function hook(module, inputs, output); PyTorch calls it later.")
         given = output.clone()
         try:
-            got = hook(module, (given,), given)
+            got = hook(module, (layer_input,), given)
         except Exception as error:
             raise Refused(f"your hook raised {describe(error)} on an output of shape {tuple(output.shape)}.") from None
         if got is None:
@@ -130,7 +131,8 @@ def patch_hook(answer):
         wanted = output.clone()
         wanted[:, position] = donor
         everywhere = donor[:, None].expand_as(output)
-        by_row = output.clone()
+        from_input, by_row = layer_input.clone(), output.clone()
+        from_input[:, position] = donor
         if batch == length:
             by_row[position] = donor
         expect_array(got, wanted, tolerance=1e-6, name="the hook's output", mistakes=[
@@ -139,6 +141,8 @@ def patch_hook(answer):
              "replaced."),
             ("unchanged", output, "the output is unchanged; put the donor at output[:, position]."),
             ("added", _added(output, position, donor), "you add the donor to the old state; patching replaces it."),
+            ("input", from_input, "you return the layer's input with the donor in it, and the layer's own work is "
+             "lost; start from output."),
             ("by row", by_row, "you write to text number `position`, at all of its places; the first axis is the text, "
              "the second the position: output[:, position]."),
             ("elsewhere", lambda value, o=output: as_array(value, "").shape == tuple(o.shape)
