@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from utils import datasets
@@ -109,13 +110,44 @@ def test_there_are_no_near_duplicates(table, postings):
     texts = [*table["text"], *postings["text"]]
     assert not runs_in_two(texts, 6)
     five = {number for where in runs_in_two(texts, 5).values() for number in where}
-    assert len(five) <= 155
+    assert len(five) <= 151
+
+
+def closing(text: str) -> str:
+    """The last sentence, without a name signed below it."""
+    return re.split(r'(?<=[.!?"])\s+(?=[A-Z"{])', text.removesuffix("{name}").strip())[-1]
+
+
+@pytest.mark.parametrize(
+    "cue, where",
+    [
+        (r"last", closing),
+        (r"people|those", closing),
+        (r"winters?|whole", closing),
+        (r"last (winter|spring|summer|autumn|year|month|week|\w+day)", str),
+        (r"will be|should be|and will|should (hold|settle)", str),
+        (r"\{name\}$", str),
+        (r"would like", str),
+        (r"next (year|month)|soon", str),
+        (r"class|targets?|registration|led", str),
+    ],
+)
+def test_what_once_gave_the_label_away_is_evened_out(table, cue, where):
+    """Turns of phrase that a reader found mostly in suitable, or mostly in unsuitable texts of an earlier version."""
+    cue = cue if cue.endswith("$") else rf"\b({cue})\b"
+    found = table[[bool(re.search(cue, where(text), re.IGNORECASE)) for text in table["text"]]]
+    suitable, unsuitable = (found["suitable"] == 1).sum(), (found["suitable"] == 0).sum()
+    assert abs(suitable - unsuitable) < 2 * (suitable + unsuitable) ** 0.5, (suitable, unsuitable)
 
 
 def test_counting_words_does_not_solve_it(table):
+    """Far below a reader, who told all 480 labels without a mistake (see the datasheet)."""
     train, test = (table[table["split"] == split] for split in ("train", "test"))
     counting = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=2000)
     )
     accuracy = counting.fit(train["text"], train["suitable"]).score(test["text"], test["suitable"])
-    assert accuracy == pytest.approx(0.58, abs=0.03)
+    assert accuracy == pytest.approx(0.65, abs=0.03)
+    folds = StratifiedKFold(8, shuffle=True, random_state=0)
+    accuracy = cross_val_score(counting, table["text"], table["suitable"], cv=folds).mean()
+    assert accuracy == pytest.approx(0.60, abs=0.03)
