@@ -1,7 +1,7 @@
 """Data of the course: `load(name)` gives a table, `fetch(name)` gives the folder of a public data set.
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
-`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"entity-sentences"`, `"people"`,
+`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"entity-sentences"`, `"people"`, `"resumes"`, `"postings"`,
 `"crows-pairs-scores"`, `"bert-mediation"`, `"bert-mediation-heads"`, `"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
@@ -95,6 +95,18 @@ def people() -> pd.DataFrame:
     return pd.read_csv(DATA / "people.csv", keep_default_na=False)
 
 
+def resumes() -> pd.DataFrame:
+    """480 résumés with a slot `{name}` for a hiring screen. Columns: `id`, `split` ("train", "dev", "test"), `posting`,
+    `suitable` (1, 0), `missing` ("1", "2" or "3": the requirement not met; "" if all are), `kind`, `text`."""
+    return pd.read_csv(DATA / "resumes.csv", keep_default_na=False, dtype={"missing": str})
+
+
+def postings() -> pd.DataFrame:
+    """Twelve job postings with three requirements each. Columns: `posting`, `occupation` (as in `"occupations"`),
+    `requirement_1`, `requirement_2`, `requirement_3`, `text`."""
+    return pd.read_csv(DATA / "postings.csv", keep_default_na=False)
+
+
 def bert_mediation() -> pd.DataFrame:
     """Published mediation of gender bias in BERT. Columns: `masking`, `total`, `indirect`, `direct`, `items`."""
     return pd.read_csv(DATA / "bert_mediation.csv")
@@ -148,6 +160,8 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "opinions": opinions,
     "entity-sentences": entity_sentences,
     "people": people,
+    "resumes": resumes,
+    "postings": postings,
     "crows-pairs-scores": crows_pairs_scores,
     "bert-mediation": bert_mediation,
     "bert-mediation-heads": bert_mediation_heads,
