@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
-from tools import records
+from tools import records, records_attention
 from utils import attention
 
 HAND = torch.tensor([[[[[0.8, 0.2], [0.4, 0.6]]]], [[[[0.6, 0.4], [0.0, 1.0]]]]])  # 2 layers, 1 text, 1 head, 2 tokens
@@ -70,6 +70,16 @@ def test_flow_by_hand():
     assert attention.flow(HAND[:, 0])[0, 1] == pytest.approx(0.1 + 0.2, abs=1e-5)
     assert attention.flow(HAND[:, 0])[1].tolist() == pytest.approx([0.2, 0.8], abs=1e-5)
     assert attention.flow(HAND[:, 0], rows=[1])[0].abs().max() == 0
+
+
+def test_padding_changes_nothing_in_a_flow_and_no_path_is_lost(model, batch):
+    weight = attention.weights(model, batch)
+    padded = attention.flow(weight[:, 1])
+    alone = attention.flow(attention.weights(model, {name: t[1:, :4] for name, t in batch.items()})[:, 0])
+    assert torch.allclose(padded[:4, :4], alone, atol=1e-4) and padded[:4, 4:].abs().max() == 0
+    # shares that add up to 1 are one possible stream, so the largest is no smaller, and rows sum to 1 or more
+    rollout = attention.rollout(weight)[1]
+    assert (padded[:4] >= rollout[:4] - 1e-4).all() and padded[:4].max() <= 1 and (padded[:4].sum(1) > 1).all()
 
 
 def test_flow_equals_networkx(model, batch):
@@ -158,6 +168,20 @@ def test_what_is_passed_on_adds_up_to_the_output(model, batch):
     assert lengths.shape == (2, 2, 6, 6) and lengths[:, 1, :4, 4:].abs().max() == 0
 
 
+def test_what_is_passed_on_is_the_length_of_a_sum_over_heads(model, batch):
+    """For one reader and one token read: each head's own weight, value and columns, added up, then the length."""
+    weight, lengths = attention.weights(model, batch), attention.passed_on(model, batch)
+    with torch.no_grad():
+        states = model(**batch, output_hidden_states=True).hidden_states
+        for layer, b, i, j in ((0, 0, 2, 5), (1, 1, 3, 0), (1, 0, 4, 4)):
+            part = model.bert.encoder.layer[layer].attention
+            value, total = part.self.value(states[layer][b, j]), torch.zeros(24)
+            for head in range(3):
+                own = slice(8 * head, 8 * head + 8)
+                total += weight[layer, b, head, i, j] * part.output.dense.weight[:, own] @ value[own]
+            assert lengths[layer, b, i, j] == pytest.approx(total.norm().item(), abs=1e-5)
+
+
 def test_the_effect_of_a_head_is_a_divergence_of_answers(model, batch):
     place = torch.tensor([3, 2])
     effects = attention.head_effects(model, batch, place)
@@ -192,6 +216,18 @@ def test_uniform_attention_is_what_zero_queries_give(model, batch):
         assert torch.allclose(logits(model, batch)[0], logits(flat, batch)[0], atol=1e-4)
 
 
+def test_an_edit_of_one_layer_leaves_the_other_to_itself(model, batch):
+    own = attention.head_outputs(model, batch)
+    with attention.edit_weights(model, lambda layer, weight: attention.uniform(layer, weight) if layer else weight):
+        edited = attention.head_outputs(model, batch)
+    with torch.no_grad():
+        states = model(**batch, output_hidden_states=True).hidden_states[1]
+        value = model.bert.encoder.layer[1].attention.self.value(states).unflatten(-1, (3, -1))
+    assert torch.allclose(edited[0], own[0], atol=1e-6)
+    assert torch.allclose(edited[1, 0], value[0].mean(0).expand(6, -1, -1), atol=1e-5)
+    assert torch.allclose(edited[1, 1], value[1, :4].mean(0).expand(6, -1, -1), atol=1e-5)
+
+
 def test_head_mask_is_still_ignored_by_the_library(model, batch):
     """Notebook 12 shows this; when it changes, the notebook must too."""
     assert torch.equal(model(**batch, head_mask=torch.zeros(2, 3)).logits, model(**batch).logits)
@@ -203,6 +239,19 @@ def test_a_short_point_of_the_record_of_uniform_attention_comes_out_again():
     again, kept = sweep.measure(short), record["results"][-1]
     assert short["steps"] == 40 and again["mlm_floor"] == kept["mlm_floor"]
     assert again["mlm_gap"] == pytest.approx(kept["mlm_gap"], abs=0.1)
+
+
+def test_attention_stays_uniform_while_the_second_arm_trains():
+    point = {**records_attention.SHORT, "arm": "uniform", "seed": 0, "steps": 3}
+    even, text = records_attention.pretrained(point)
+    learned, _ = records_attention.pretrained({**point, "arm": "learned"})
+    for model in (even, learned):
+        model.set_attn_implementation("eager")
+    batch = text.tokenizer("the nurse was happy .", return_tensors="pt")
+    assert torch.allclose(attention.weights(even, batch), torch.tensor(1 / 7), atol=1e-6)
+    assert not torch.allclose(attention.weights(learned, batch), torch.tensor(1 / 7), atol=1e-3)
+    kept, moved = (model.bert.encoder.layer[0].attention.self.value.weight for model in (learned, even))
+    assert not torch.equal(kept, moved)  # values learn in both arms
 
 
 def test_a_widget_lets_the_learner_choose_text_layer_and_head(model, monkeypatch):

@@ -178,6 +178,41 @@ def test_precision_by_hand(small):
         evidence.precision([question], [np.full(longest, np.nan)])
 
 
+def hand_made(evidence_, place=1):
+    """A question about four other words whose evidence is given; two words are possible, with equal chances."""
+    words = tuple("[MASK]" if i == place else f"w{i}" for i in range(5))
+    return evidence.Question(words, 3, place, "w", "tool", np.array([0.5, 0.5]), np.array(evidence_), document=0)
+
+
+def test_precision_divides_a_tie_for_the_last_place_evenly():
+    question = hand_made([0.4, 0.0, 0.3, 0.0, 0.01])  # words 0 and 2 are decisive
+    scores = np.zeros(9)
+    scores[question.columns] = [3.0, 9.0, 1.0, 1.0, 0.0]  # word 0 is named; 2 and 3 share the second place
+    assert evidence.precision([question], [scores])[0] == pytest.approx((1 + 0.5) / 2)
+    assert evidence.precision([question], [scores], least=0.35)[0] == 1  # then only word 0 is asked for
+    with pytest.raises(ValueError, match="some word decisive"):
+        evidence.precision([hand_made([0.0] * 5)], [scores])
+
+
+def test_a_question_counts_when_the_model_knows_the_answer_and_uses_every_decisive_word(monkeypatch):
+    asked = [hand_made([0.4, 0.0, 0.3, 0.0, 0.01]) for _ in range(4)]
+    effects = [[0.2, 0, 0.2, 0, 0], [0.2, 0, 0.05, 0, 0.9], [0.2, 0, 0.2, 0, 0], [0.2, 0, 0.1, 0.5, 0]]
+    q = np.array([[0.5, 0.5], [0.5, 0.5], [0.95, 0.05], [0.6, 0.4]])  # the third is 0.83 nats away
+    monkeypatch.setattr(evidence, "as_batch", lambda asked, tokenizer: {})
+    monkeypatch.setattr(evidence, "log_answers", lambda *arguments: np.log(q))
+    monkeypatch.setattr(evidence, "effects", lambda *arguments: [np.array(row) for row in effects])
+    kept = evidence.used(None, None, asked)
+    assert [any(question is one for one in kept) for question in asked] == [True, False, False, True]
+
+
+def test_many_texts_are_read_in_parts(small, monkeypatch):
+    model, tokenizer, asked = small
+    whole = evidence.effects(model, tokenizer, asked)
+    monkeypatch.setattr(evidence, "TEXTS_AT_A_TIME", 7)
+    for found, again in zip(whole, evidence.effects(model, tokenizer, asked), strict=True):
+        assert np.allclose(found, again, atol=1e-6)
+
+
 def test_a_model_that_knows_nothing_can_be_marked_on_no_question(small):
     model, tokenizer, asked = small
     assert evidence.used(model, tokenizer, asked) == []

@@ -16,7 +16,7 @@ from utils.attention import layers_of
 from utils.optim import build_optimizers
 from utils.precision import PRECISIONS
 from utils.pretrain import train
-from utils.recipe import Recipe, build_batches, build_model, prepare_text
+from utils.recipe import Recipe, Text, build_batches, build_model, prepare_text
 from utils.training_record import Training
 from utils.world import World
 
@@ -37,19 +37,25 @@ def freeze_uniform(model: Any) -> None:
                 parameter.requires_grad_(False)
 
 
-def measure(point: dict[str, Any]) -> dict[str, Any]:
-    """Pretrain one arm; its distance to the masked-word floor (nats), over all words and on four kinds of words."""
+def pretrained(point: dict[str, Any]) -> tuple[Any, Text]:
+    """The model of one point, and the text it read."""
     recipe = Recipe(steps=point["steps"], width=point["width"], learning_rate=point["learning_rate"],
                     seed=point["seed"], precision="float32", muon_precision="float32")
-    text, world = prepare_text(recipe), World("small")
+    text = prepare_text(recipe)
     model = build_model(recipe, text)
     if point["arm"] == "uniform":
         freeze_uniform(model)
     optimizers = build_optimizers(model, recipe.muon_learning_rate, recipe.learning_rate, PRECISIONS["float32"])
     training = Training(model, text.tokenizer, recipe)
     train(training, build_batches(recipe, text), optimizers, torch.float32, lambda: True)
+    return model.eval(), text
+
+
+def measure(point: dict[str, Any]) -> dict[str, Any]:
+    """Pretrain one arm; its distance to the masked-word floor (nats), over all words and on four kinds of words."""
+    (model, text), world = pretrained(point), World("small")
     exam = world.exam(**EXAM)
-    gap, _ = evaluate.gap(model.eval(), text.tokenizer, exam)
+    gap, _ = evaluate.gap(model, text.tokenizer, exam)
     by_kind = evaluate.by_kind(model, text.tokenizer, world, exam).set_index("kind")["kl"]
     kinds = {kind: round(float(by_kind[kind]), 4) for kind in ("pronouns", "tools", "occupations", "fixed words")}
     used = evidence.used(model, text.tokenizer, evidence.questions(world, **QUESTIONS))

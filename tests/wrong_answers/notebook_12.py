@@ -62,6 +62,10 @@ WRONG = {
          '    return (weight * open[:, None, :]) @ v', "after the softmax"),
         ('def attend(q, k, v, open):\n    return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1) @ v',
          "read like any other"),
+        (ATTEND.replace(" @ v", " @ k"), "you average keys"),
+        (ATTEND.replace("open[:, None, :] == 0", "open[:, None, :] == 1"), "not those where it is 1"),
+        (ATTEND.replace("open[:, None, :] == 0", "(open[:, None, :] == 0) | (open[:, :, None] == 0)"),
+         "the rows of padding are nan"),
         (ATTEND.replace('float("-inf")', "0.0"), "exp(0) = 1"),
         (ATTEND.replace(" @ v", ""), "these are the weights"),
     ],
@@ -87,6 +91,11 @@ WRONG = {
          "    return (0.5 * weight.mean(1) + 0.5 * eye).prod(0)", "entry by entry"),
         ("def rollout(weight):\n    return 0.5 * weight[-1].mean(0) + 0.5 * torch.eye(weight.shape[-1])",
          "the last layer alone"),
+        (ROLLOUT.replace("layer.mean(0)", "layer").replace("return product", "return product.mean(0)"),
+         "average at the end"),
+        (ROLLOUT.replace("layer.mean(0)", "layer"), "one matrix per head left"),
+        ("def rollout(weight):\n    product = eye = torch.eye(weight.shape[-1])\n    for layer in weight:\n"
+         "        product = layer.mean(0) @ product\n    return 0.5 * product + 0.5 * eye", "once, at the end"),
     ],
     "evidence_of_words": [
         (EVIDENCE.replace("sum(p * np.log(p / less[w]) for w, p in full.items() if p > 0)",
@@ -97,8 +106,14 @@ WRONG = {
                           "sum(abs(p - less[w]) for w, p in full.items())"), "absolute differences"),
         (EVIDENCE.replace("sum(p * np.log(p / less[w]) for w, p in full.items() if p > 0)",
                           "sum(p * np.log(less[w] / p) for w, p in full.items() if p > 0)"), "sign is wrong"),
+        (EVIDENCE.replace("[1 if i < asked else 0]", "[0]"), "you divide by a probability of 0"),
+        (EVIDENCE.replace('[*words[:i], "[MASK]", *words[i + 1 :]]', "[*words[:i], *words[i + 1 :]]").replace(
+            "[1 if i < asked else 0]", ""), "keep the sentence"),
         (EVIDENCE.replace("[1 if i < asked else 0]", "[0]").replace(
             "p * np.log(p / less[w])", "p * np.log(p / less[w]) if less[w] > 0 else np.inf"), "values are infinite"),
+        (EVIDENCE.replace("result = []", "result = {}").replace("result.append(0.0)", "result[word] = 0.0").replace(
+            "result.append(sum(p * np.log(p / less[w]) for w, p in full.items() if p > 0))",
+            "result[word] = sum(p * np.log(p / less[w]) for w, p in full.items() if p > 0)"), "keeps one of several"),
         (EVIDENCE.replace("            result.append(0.0)\n", ""), "one value per word"),
     ],
 }

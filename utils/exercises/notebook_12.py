@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from utils.exercises import call, exercise, expect_array, expect_detector, expect_items
+from utils.exercises import Refused, as_array, call, exercise, expect_array, expect_detector, expect_items, refuse
 
 # ------------------------------------------------------------------------------------------------ 12.1
 
@@ -25,12 +25,14 @@ def attend(answer):
     random = torch.Generator().manual_seed(4)
     for length, size, shut in ((5, 8, ()), (6, 4, (4, 5))):
         q, k, v = (torch.randn(2, length, size, generator=random) for _ in range(3))
-        open_ = torch.ones(2, length)
+        open_ = torch.ones(2, length, dtype=torch.long)
         open_[1, list(shut)] = 0
         expected = _attend_by_loops(q, k, v, open_)
         got = call(answer, q, k, v, open_)
-        if isinstance(got, tuple):
-            got = got[0]
+        got = as_array(got[0] if isinstance(got, tuple) else got, "the output").copy()
+        if got.shape == expected.shape:  # what padding itself reads is free, as long as it is a number
+            padding = (open_ == 0).numpy()
+            got[padding] = np.where(np.isnan(got[padding]), np.nan, expected[padding])
         expect_array(got, expected, tolerance=1e-5, name="the output", mistakes=_attention_mistakes(q, k, v, open_))
     return "equal to a sum over every token within 1e-5, with padding and without."
 
@@ -54,25 +56,35 @@ def _attention_mistakes(q: Tensor, k: Tensor, v: Tensor, open_: Tensor) -> list:
     def output(scores: Tensor, dim: int = -1) -> Tensor:
         return scores.masked_fill(shut, -1e9).softmax(dim) @ v
 
-    late = (raw / math.sqrt(d)).softmax(-1)
+    padding = (open_ == 0).numpy()
+
+    def at_words(wrong: Tensor) -> Callable[[Any], bool]:
+        """Recognises `wrong` at the words of a batch that has padding."""
+        return lambda value: bool(padding.any()) and np.allclose(value[~padding], wrong.numpy()[~padding], atol=1e-5)
+
+    scaled = raw / math.sqrt(d)
+    late = scaled.softmax(-1)
     return [
         ("no scale", output(raw), "the scores are not scaled; divide them by the square root of the head size."),
         ("scale d", output(raw / d), "you divide by the head size itself; divide by its square root."),
         ("times", output(raw * math.sqrt(d)), "you multiply by the square root of the head size; divide by it."),
-        ("columns", lambda value: np.allclose(value, (raw / math.sqrt(d)).masked_fill(shut, -1e9).softmax(1) @ v,
-                                              atol=1e-5), "your softmax runs over the tokens that read; each row, over "
-         "the tokens being read (the last dimension), must sum to 1."),
-        ("late mask", lambda value: bool((open_ == 0).any()) and np.allclose(value, (late * ~shut) @ v, atol=1e-5),
+        ("columns", output(scaled, 1), "your softmax runs over the tokens that read; each row, over the tokens being "
+         "read (the last dimension), must sum to 1."),
+        ("readers", lambda value: bool(np.isnan(value[padding]).any() and not np.isnan(value[~padding]).any()),
+         "the rows of padding are nan, because you close whole rows too; close the tokens being read (columns), never "
+         "every score of a row."),
+        ("late mask", at_words((late * ~shut) @ v),
          "you mask after the softmax, so the rows no longer sum to 1; set the scores of padding to -inf before it."),
-        ("no mask", lambda value: bool((open_ == 0).any()) and np.allclose(value, late @ v, atol=1e-5),
-         "padding is read like any other token; use `open`."),
-        ("zero scores", lambda value: bool((open_ == 0).any()) and np.allclose(
-            value, (raw / math.sqrt(d)).masked_fill(shut, 0.0).softmax(-1) @ v, atol=1e-5),
+        ("no mask", at_words(late @ v),
+         "padding is read like any other token; close its columns of the scores (the last dimension), using `open`."),
+        ("inverted", lambda value: bool(np.isnan(value).any()), "some rows are nan: every score in them is -inf. Close "
+         "the tokens where `open` is 0, not those where it is 1."),
+        ("zero scores", at_words(scaled.masked_fill(shut, 0.0).softmax(-1) @ v),
          "a score of 0 is not a weight of 0, as exp(0) = 1; the score of padding must be -inf."),
-        ("keys as values", output(raw / math.sqrt(d)) @ torch.linalg.pinv(v) @ k, "you average keys; values are what "
-         "is passed on."),
-        ("weights only", (raw / math.sqrt(d)).masked_fill(shut, -1e9).softmax(-1), "these are the weights; the output "
-         "is the weighted mean of the values."),
+        ("keys as values", scaled.masked_fill(shut, -1e9).softmax(-1) @ k, "you average keys; values are what is "
+         "passed on."),
+        ("weights only", scaled.masked_fill(shut, -1e9).softmax(-1), "these are the weights; the output is the "
+         "weighted mean of the values."),
     ]
 
 
@@ -248,6 +260,7 @@ def _rollout_mistakes(weight: Tensor) -> list:
             result = part @ result
         return result
 
+    per_head = product(0.5 * weight + 0.5 * eye)
     return [
         ("reversed", product(mixed.flip(0)), "the product runs the wrong way: the last layer is the leftmost factor, "
          "because its rows are where the reading starts."),
@@ -260,6 +273,11 @@ def _rollout_mistakes(weight: Tensor) -> list:
         ("elementwise", mixed.prod(0), "you multiply entry by entry (`*`); the paths need a matrix product (`@`)."),
         ("transposed", product(mixed).mT, "your result is transposed: row i is what token i at the top reads."),
         ("last layer", mixed[-1], "that is the last layer alone; multiply all layers."),
+        ("heads late", per_head.mean(0), "you follow each head by itself and average at the end, but a token reads "
+         "with all heads of a layer; average the heads of each layer first."),
+        ("residual once", 0.5 * product(weight.mean(1)) + 0.5 * eye, "you add the residual connection once, at the "
+         "end; it is in every layer."),
+        ("a head each", per_head, "there is one matrix per head left; average the heads of each layer (`mean(1)`)."),
     ]
 
 
@@ -272,9 +290,9 @@ def evidence_of_words(answer):
     for text in ("the nurse said that [MASK] was happy .", "the [MASK] looked for the saw at the market ."):
         words = text.split()
         reference = _evidence_by_hand(words)
-        got = call(answer, _world().masked_distribution, text)
+        got = _named_errors(answer, text)
         if isinstance(got, dict):
-            got = list(got.values())
+            refuse("a dictionary keeps one of several equal words (`the` … `the`); return a list, one value per word.")
         if hasattr(got, "__len__") and len(got) == len(words) - 1:
             expect_items([len(got)], [len(words)], name="the number of values", mistakes=[
                 ("short", lambda value: True, "one value per word is asked for, and 0 for [MASK] itself.")])
@@ -287,10 +305,26 @@ def evidence_of_words(answer):
             ("sign", -reference["kl"], "the sign is wrong: a KL divergence is never negative."),
             ("entropy", reference["entropy"], "that is the difference of two entropies, which says whether the answer "
              "became less certain, not how far it moved."),
-            ("other mask", lambda value: bool(np.isinf(value).any()), "some values are infinite: with two words hidden "
-             "`distribution` gives a list, one for each [MASK] in order; take the one that was asked about."),
+            ("other mask", lambda value: bool(np.isinf(value).any()), f"some values are infinite: {OTHER_MASK}"),
         ])
     return "equal to the world's own sums within 1e-6 for two texts."
+
+
+OTHER_MASK = ("with two words hidden `distribution` gives a list, one for each [MASK] in order; take the one that was "
+              "asked about.")
+
+
+def _named_errors(answer: Callable, text: str) -> Any:
+    """Call the answer; two mistakes stop its code, and their exceptions do not say what is wrong."""
+    try:
+        return call(answer, _world().masked_distribution, text)
+    except Refused as refusal:
+        if "ZeroDivisionError" in str(refusal):
+            refuse(f"you divide by a probability of 0: sum over words with p above 0 only; and {OTHER_MASK}")
+        if "No text of" in str(refusal):
+            refuse("no sentence of the world reads as yours does without the word; keep the sentence, and write [MASK] "
+                   "in the word's place.")
+        raise
 
 
 @functools.cache
