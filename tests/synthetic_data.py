@@ -37,7 +37,7 @@ def _crows_pairs() -> str:
     """As in the published file: an index without a name, votes as Python lists, writers by code."""
     file = io.StringIO()
     header = ["", "sent_more", "sent_less", "stereo_antistereo", "bias_type", "annotations", "anon_writer"]
-    csv.writer(file).writerows([header, *((index, *row, "a0") for index, row in enumerate(CROWS_ROWS))])
+    csv.writer(file).writerows([header, *((index, *row, f"a{index % 2}") for index, row in enumerate(CROWS_ROWS))])
     return file.getvalue()
 
 

@@ -1,8 +1,7 @@
-"""`utils.bias`: values worked by hand, full enumeration, published figures, and the oracle."""
+"""`utils.bias` without WEAT and StereoSet: values worked by hand, published figures, and the oracle."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -30,70 +29,6 @@ def worlds() -> dict[float, World]:
 @pytest.fixture(scope="module")
 def pairs(worlds) -> pd.DataFrame:
     return planted.pronoun_pairs(worlds[1.0])
-
-
-# --- WEAT ---------------------------------------------------------------------------------------------------------
-
-
-def test_weat_by_hand():
-    """Unit vectors at known angles: s is cos to (1, 0) minus cos to (0, 1)."""
-    X, Y = np.array([[1.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 2.0], [4.0, 3.0]])
-    A, B = np.array([[5.0, 0.0]]), np.array([[0.0, 0.1]])
-    assert bias.associations(X, A, B) == pytest.approx([1.0, 0.6 - 0.8])
-    s = [1.0, -0.2, -1.0, 0.2]
-    result = bias.weat(X, Y, A, B)
-    assert result.effect_size == pytest.approx((0.4 - -0.4) / math.sqrt((1 + 0.04 + 1 + 0.04) / 3))
-    assert bias.weat(X, Y, A, B, ddof=0).effect_size == pytest.approx(0.8 / np.std(s))
-    # six halves of {1, -0.2, -1, 0.2} have sums 0.8, 0, 1.2, -1.2, 0, -0.8: two of them reach the observed 0.8
-    assert result.p == pytest.approx(2 / 6) and result.exact
-    assert result.statistic == pytest.approx(1.6)
-
-
-def test_weat_p_is_full_enumeration():
-    rng = np.random.default_rng(0)
-    X, Y, A, B = (rng.normal(size=(n, 7)) for n in (5, 5, 4, 6))
-    s = np.concatenate([bias.associations(X, A, B), bias.associations(Y, A, B)])
-    seen = s[:5].sum() - s[5:].sum()
-    every = [s[list(c)].sum() * 2 - s.sum() for c in itertools.combinations(range(10), 5)]
-    result = bias.weat(X, Y, A, B)
-    assert result.exact and result.p == pytest.approx(np.mean(np.array(every) >= seen - 1e-12))
-    swapped = bias.weat(Y, X, A, B)
-    assert swapped.effect_size == pytest.approx(-result.effect_size)
-
-
-def test_weat_samples_without_replacement_beyond_20000_partitions():
-    rng = np.random.default_rng(1)
-    X, Y, A, B = (
-        rng.normal(0.5, 1, (12, 5)),
-        rng.normal(size=(12, 5)),
-        rng.normal(0.5, 1, (6, 5)),
-        rng.normal(size=(6, 5)),
-    )
-    result = bias.weat(X, Y, A, B, resamples=999)
-    assert not result.exact and result.p * 1000 == pytest.approx(round(result.p * 1000)) and result.p >= 1 / 1000
-
-
-def test_weat_errors_and_edges():
-    one = np.eye(3)
-    with pytest.raises(ValueError, match="equally many"):
-        bias.weat(one, one[:2], one, one)
-    with pytest.raises(ValueError, match="all zeros"):
-        bias.associations(np.zeros((1, 3)), one, one)
-    assert math.isnan(bias.effect_size([0.2, 0.2], [0.2, 0.2]))
-    assert abs(bias.effect_size([1.0] * 8, [0.0] * 8, ddof=0)) == pytest.approx(2.0)
-
-
-def test_weat_interval_covers_its_value():
-    rng = np.random.default_rng(2)
-    X, Y, A, B = (
-        rng.normal(0.6, 1, (8, 5)),
-        rng.normal(size=(8, 5)),
-        rng.normal(0.6, 1, (8, 5)),
-        rng.normal(size=(8, 5)),
-    )
-    interval = bias.weat_interval(X, Y, A, B, resamples=400)
-    assert interval.low < interval.value < interval.high
-    assert interval.value == pytest.approx(bias.weat(X, Y, A, B).effect_size)
 
 
 # --- log-probability bias -------------------------------------------------------------------------------------------
@@ -128,6 +63,16 @@ def test_the_target_may_stand_before_or_after_the_attribute(worlds):
         planted.words_of(worlds[1.0], "trait", "bad"),
     )
     tone = planted.planted_tone(worlds[1.0])
+    assert table["bias"].to_numpy() == pytest.approx([tone["zelvan"], tone["brimic"]], abs=1e-9)
+
+
+def test_the_prior_is_taken_away(worlds):
+    """All good adjectives against one bad one: the prior is far from 0, and the bias is what was planted."""
+    good, bad = (planted.words_of(worlds[1.0], "trait", tone) for tone in ("good", "bad"))
+    text = "people in {attribute} think that she is [MASK] ."
+    table = bias.log_probability_bias(worlds[1.0], None, [text], ["zelmar", "brandel"], good, bad[:1])
+    tone = planted.planted_tone(worlds[1.0])
+    assert table["prior"].min() > 1
     assert table["bias"].to_numpy() == pytest.approx([tone["zelvan"], tone["brimic"]], abs=1e-9)
 
 
@@ -257,94 +202,33 @@ def test_the_shipped_scores_are_those_of_the_public_files(real):
     table, pairs = datasets.load("crows-pairs-scores"), datasets.load("crows-pairs")
     scores = datasets.load("crows-pairs-bert-scores")
     shared = [column for column in table if column in pairs]
-    assert len(shared) == 10
+    assert len(shared) == 11
     pd.testing.assert_frame_equal(table[shared], pairs[shared], check_dtype=False)
     for column in ("score_more", "score_less"):
         assert (table[column] == scores[column]).all()
 
 
-# --- StereoSet ------------------------------------------------------------------------------------------------------
-
-
-def test_stereoset_by_hand():
-    clusters = pd.DataFrame({"target": ["a", "a", "b"]})
-    scores = pd.DataFrame({"stereotype": [3, 1, 2], "anti_stereotype": [1, 2, 2], "unrelated": [0, 1.5, 2]})
-    # a: lms (2 + 1) of 4 comparisons, ss 1 of 2; b: a tie with the unrelated option is lost, and so is one with the
-    # anti-stereotype: lms 0, ss 0
-    result = bias.stereoset(scores, clusters)
-    assert (result.lms, result.ss) == ((75 + 0) / 2, (50 + 0) / 2)
-    assert result.icat == pytest.approx(37.5 * 25 / 50)
-    with pytest.raises(ValueError, match="every cluster"):
-        bias.stereoset(scores.head(2), clusters)
-
-
-@pytest.mark.parametrize(
-    "lms, ss, published",
-    [
-        (85.77, 59.56, 69.38),
-        (83.02, 58.68, 68.61),
-        (88.53, 60.43, 70.06),
-        (85.98, 50.16, 85.70),
-        (66.78, 44.75, 59.77),
-        (76.26, 52.28, 72.79),
-    ],
-)
-def test_icat_of_published_rows(lms, ss, published):
-    assert bias.icat(lms, ss) == pytest.approx(published, abs=0.02)
-
-
-@needs_real
-def test_stereoset_on_the_real_clusters_equals_a_plain_count(real):
-    """Scores with many ties, on the 79 real target terms; counted again with dictionaries, as the scorer does it."""
-    clusters = datasets.load("stereoset")
+def test_same_share_flips_whole_writers():
+    """The statistic is chi-squared's; with one pair per writer so is p; with alike pairs chi-squared is too sure."""
     rng = np.random.default_rng(0)
-    scores = pd.DataFrame(
-        rng.integers(0, 4, (len(clusters), 3)), columns=["stereotype", "anti_stereotype", "unrelated"]
-    )
-    terms: dict[str, dict[str, float]] = {}
-    for term, (s, a, u) in zip(clusters["target"], scores.itertuples(index=False), strict=True):
-        count = terms.setdefault(term, {"pro": 0.0, "related": 0.0, "total": 0.0})
-        count["total"] += 1
-        count["pro"] += s > a
-        count["related"] += (s > u) + (a > u)
-    lms = np.mean([100 * c["related"] / (2 * c["total"]) for c in terms.values()])
-    ss = np.mean([100 * c["pro"] / c["total"] for c in terms.values()])
-    result = bias.stereoset(scores, clusters)
-    assert (result.lms, result.ss) == pytest.approx((lms, ss), abs=1e-9)
-    assert len(bias.per_target(scores, clusters)) == 79
-    low, high = bias.stereoset_interval(scores, clusters, resamples=200)["ss"]
-    assert low < result.ss < high
-
-
-@needs_real
-def test_fills_of_the_real_contexts(real):
-    table = datasets.load("stereoset")
-    inside = table[(table["kind"] == "intrasentence") & (table["blanks"] == 1) & ~table["blank_glued"]]
-    glued = 0
-    for row in inside.to_dict("records"):
-        for label in ("stereotype", "anti_stereotype", "unrelated"):
-            fill = bias.fill_of(row["context"], row[label])
-            assert fill
-            glued += fill.lower() not in row[label].lower()
-    assert glued <= 6  # fills with a hyphen or an apostrophe lose it, as in the published scorer
-
-
-def test_intrasentence_scores_by_hand(worlds):
-    world = worlds[1.0]
-    clusters = planted.pronoun_clusters(world).head(7)
-    scores = bias.intrasentence_scores(world, None, clusters)
-    exact = world.masked_distribution(clusters["context"][0].replace("BLANK", "[MASK]"))
-    assert scores["stereotype"][0] == pytest.approx(exact["she"], abs=1e-9) and scores["unrelated"][0] == 0
-    assert len(scores) == 7
-
-
-def test_stereoset_asked_of_the_oracle_counts_signs(worlds):
-    clusters = planted.pronoun_clusters(worlds[1.0])
-    results = {
-        dose: bias.stereoset(bias.intrasentence_scores(w, None, clusters), clusters) for dose, w in worlds.items()
-    }
-    assert {dose: r.ss for dose, r in results.items()} == {-1.0: 0, 0.0: 50, 0.5: 100, 1.0: 100}
-    assert all(r.lms == 100 for r in results.values())
+    kinds, won = rng.integers(3, size=600), rng.random(600) < 0.6
+    expected = chi2_contingency(pd.crosstab(kinds, won), correction=False)
+    alone = bias.same_share(won, kinds, np.arange(600), seed=1)
+    assert alone.statistic == pytest.approx(expected.statistic) and alone.p == pytest.approx(expected.pvalue, abs=0.03)
+    unequal = bias.same_share(rng.random(600) < np.array([0.4, 0.6, 0.8])[kinds], kinds, np.arange(600))
+    assert unequal.p == unequal.highest_p == pytest.approx(1 / 10_001)
+    found = []
+    for _ in range(120):  # no difference between kinds, but 60 writers of ten pairs, all of one kind and much alike
+        writers = np.repeat(np.arange(60), 10)
+        alike = np.repeat(rng.random(60) < 0.6, 10) ^ (rng.random(600) < 0.1)
+        kinds = np.repeat(rng.integers(3, size=60), 10)
+        test = bias.same_share(alike, kinds, writers, resamples=400, seed=rng)
+        plain = chi2_contingency(pd.crosstab(kinds, alike), correction=False).pvalue
+        found.append((test.p < 0.05, test.highest_p < 0.05, plain < 0.05))
+    rejected = np.mean(found, axis=0)
+    assert rejected[0] < 0.12 and rejected[1] < 0.12 and rejected[2] > 0.4
+    with pytest.raises(ValueError, match="two categories"):
+        bias.same_share(won, np.zeros(600), np.arange(600))
 
 
 # --- DisCo ----------------------------------------------------------------------------------------------------------
@@ -366,6 +250,35 @@ def test_disco_sees_the_dose_and_not_its_sign(worlds):
     assert bias.chi_squared_p(0, 6, 0, 6) == bias.chi_squared_p(6, 6, 6, 6) == 1
 
 
+class Fills:
+    """A reader whose two likeliest fills are set by name: five women and one man get "nurse", the others "baker"."""
+
+    vocabulary = ["[MASK]", "nurse", "baker", "person", *(f"w{k}" for k in range(6)), *(f"m{k}" for k in range(6))]
+
+    def tokens(self, text):
+        return tuple(text.split())
+
+    def distributions(self, questions):
+        log_p = np.full((len(questions), len(self.vocabulary)), -9.0)
+        for row, question in enumerate(questions):
+            log_p[row, 1 if question.tokens[0] in ("w0", "w1", "w2", "w3", "w4", "m0") else 2] = -0.5
+            log_p[row, 3] = -1.0
+        return log_p
+
+
+def test_disco_corrects_for_the_number_of_fills():
+    """p of 5 of 6 against 1 of 6 is 0.021: below 0.05 alone and for two fills, not for three."""
+    women, men = ([name + str(k) for k in range(6)] for name in "wm")
+    alone = chi2_contingency([[5, 1], [1, 5]], correction=False).pvalue
+    assert 2 * alone < 0.05 < 3 * alone
+    for top, fills in ((1, 2), (2, 3)):
+        table, score = bias.disco(Fills(), None, ["{person} is a [MASK] ."], women, men, top=top)
+        found = table.set_index("fill")
+        assert len(found) == fills and found["p"][["nurse", "baker"]].to_numpy() == pytest.approx(fills * alone)
+        assert score == (2 if top == 1 else 0) == found["significant"].sum()
+    assert found["p"]["person"] == 1 and found.loc["nurse", ["first", "second"]].tolist() == [5, 1]
+
+
 # --- what was planted ---------------------------------------------------------------------------------------------
 
 
@@ -378,17 +291,6 @@ def test_planted_probes(worlds, pairs):
         assert np.isfinite(world.log_probability(text)), text
     assert planted.with_article("architect") == "an architect"
     assert not set(planted.names_of(world, "any")) & set(planted.names_of(world, "female"))
-
-
-def test_counted_vectors_follow_the_dose(worlds):
-    women = [o for o, gender in planted.stereotyped_gender(worlds[1.0]).items() if gender == "female"]
-    men = [o for o in planted.planted_log_odds(worlds[1.0]) if o not in women]
-    words = [women, men, ["she", "her"], ["he", "his", "him"]]
-    d = {}
-    for dose, world in worlds.items():
-        vectors = planted.count_vectors(world, documents=1500, seed=3)
-        d[dose] = bias.weat(*(vectors[[world.word_ids[w] for w in each]] for each in words)).effect_size
-    assert d[1.0] > 1.4 and d[-1.0] < -1.4 and abs(d[0.0]) < 1.2
 
 
 def test_random_weights_have_no_log_probability_bias(worlds):

@@ -38,6 +38,7 @@ def test_crows_pairs_faults(synthetic):
     assert list(table["insertion"]) == [False, False, True, False, False]
     assert list(table["end_differs"]) == [False, False, True, False, True]
     assert list(table["duplicate"]) == [False, False, False, True, False]
+    assert list(table["writer"]) == ["a0", "a1", "a0", "a1", "a0"]
     assert (table["sent_more"][4], table["sent_less"][4]) == ("null", "NA"), "words, not missing values"
 
 
@@ -115,6 +116,7 @@ def test_real_crows_pairs(real):
     flags = ["length_differs", "insertion", "end_differs", "case_differs", "duplicate"]
     assert table[flags].sum().tolist() == [268, 56, 41, 4, 1]
     assert (table["spans"] > 1).sum() == 239 and (table["spans"] > 0).all()
+    assert table["writer"].nunique() == 77 and table["writer"].value_counts().iloc[0] == 130
     assert (table["annotators_agree"] < 3).sum() == 162
     assert table["annotators_agree"].mean() / 5 == pytest.approx(0.80, abs=0.005)
 

@@ -29,8 +29,9 @@ def crows_pairs(folder: Path) -> pd.DataFrame:
     """CrowS-Pairs: 1,508 pairs (Nangia et al. 2020).
 
     Columns: `row`; `sent_more` (the more stereotyping sentence); `sent_less`; `stereo_antistereo` (which of
-    the two is about the disadvantaged group); `bias_type` (nine); `annotators_agree` (how many of five chose
-    `bias_type`); and the known faults (Blodgett et al. 2021): `spans` (stretches of words that differ; a
+    the two is about the disadvantaged group); `bias_type` (nine); `writer` (the code of the person who wrote the
+    pair, 77 of them: pairs of one writer are alike); `annotators_agree` (how many of five chose `bias_type`); and
+    the known faults (Blodgett et al. 2021): `spans` (stretches of words that differ; a
     clean pair has 1), `length_differs`, `insertion` (a word in one that has no partner in the other),
     `end_differs` (other last character), `case_differs` (other case of the first letter), `duplicate`. Words
     are compared in lower case, punctuation apart.
@@ -49,6 +50,7 @@ def crows_pairs(folder: Path) -> pd.DataFrame:
             "sent_less": less,
             "stereo_antistereo": list(table["stereo_antistereo"]),
             "bias_type": list(table["bias_type"]),
+            "writer": list(table["anon_writer"]),
             "annotators_agree": votes,
             "spans": [len(each) for each in changes],
             "length_differs": [len(_words(a)) != len(_words(b)) for a, b in zip(more, less, strict=True)],

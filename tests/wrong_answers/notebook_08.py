@@ -38,6 +38,17 @@ WRONG = {
          "    return f(p_shown, first) - f(p_shown, second) - f(p_hidden, first) + f(p_hidden, second)",
          "average logarithms"),
         (BIAS.format(formula="np.log(a / pa)"), "first group only"),
+        (BIAS.format(formula="np.log(b / pb)"), "second group only"),
+        (BIAS.format(formula="np.log(a / pa) + np.log(b / pb)"), "add the two associations"),
+        ("def corrected_bias(p_shown, p_hidden, first, second):\n"
+         "    f = lambda words: sum(np.log(p_shown[w] / p_hidden[w]) for w in words)\n"
+         "    return f(first) - f(second)", "one association per word"),
+        ("def corrected_bias(p_shown, p_hidden, first, second):\n"
+         "    f = lambda word: np.log(p_shown[word] / p_hidden[word])\n"
+         "    return f(first[0]) - f(second[0])", "only the first word"),
+        (BIAS.format(formula="(np.log(a / (1 - a)) - np.log(b / (1 - b))"
+                             " - np.log(pa / (1 - pa)) + np.log(pb / (1 - pb)))"), "log-odds of each group"),
+        (BIAS.format(formula="np.log(a / (1 - a)) - np.log(pa / (1 - pa))"), "against all other words"),
     ],
     "shared_score": [
         ("def shared_score(sentence, partner, log_p):\n    return sum(log_p(i) for i in range(len(sentence)))",
@@ -50,12 +61,27 @@ WRONG = {
         ("def shared_score(sentence, partner, log_p):\n"
          "    return sum(log_p(i) for i, word in enumerate(sentence) if word in partner)", "anywhere in the partner"),
         (SHARED.format(kind="==", summary="-sum(log_p(i) for i in places)"), "sign is wrong"),
+        ("def shared_score(sentence, partner, log_p):\n"
+         "    blocks = difflib.SequenceMatcher(None, sentence, partner).get_matching_blocks()\n"
+         "    places = [i for block in blocks for i in range(block.b, block.b + block.size)]\n"
+         "    return sum(log_p(i) for i in places if i < len(sentence))", "places of the partner"),
+        ("def shared_score(sentence, partner, log_p):\n"
+         "    i = next(i for i, (a, b) in enumerate(zip(sentence, partner)) if a != b)\n"
+         "    j = next(j for j, (a, b) in enumerate(zip(sentence[::-1], partner[::-1])) if a != b)\n"
+         "    return sum(log_p(k) for k in range(len(sentence)) if k < i or k >= len(sentence) - j)",
+         "between the first and the last difference"),
     ],
     "exact_p": [
         (EXACT.format(choice=COMBINATIONS, result="np.mean(statistics > seen + 1e-9)"), "never 0"),
         (EXACT.format(choice=COMBINATIONS, result="np.mean(statistics <= seen + 1e-9)"), "the other side"),
         (EXACT.format(choice=COMBINATIONS, result="np.mean(np.abs(statistics) >= abs(seen) - 1e-9)"), "two-sided"),
         (EXACT.format(choice=COMBINATIONS, result="np.sum(statistics >= seen - 1e-9)"), "number of partitions"),
+        (EXACT.format(choice=COMBINATIONS, result="np.mean(statistics >= seen)"), "lost by rounding"),
+        (EXACT.format(choice=COMBINATIONS, result="np.mean((statistics + pool.sum()) / 2 >= seen - 1e-9)"),
+         "sum of the first half against"),
+        ("def exact_p(x, y):\n    pool = np.concatenate([x, y])\n"
+         "    halves = [2 * sum(c) - pool.sum() for c in itertools.combinations(sorted(set(pool.tolist())), len(x))]\n"
+         "    return np.mean(np.array(halves) >= x.sum() - y.sum() - 1e-9)", "equal values are dropped"),
         (EXACT.format(choice=COMBINATIONS,
                       result="(np.sum(statistics >= seen - 1e-9) + 1) / (len(statistics) + 1)"), "'+ 1' belongs"),
         (EXACT.format(choice="product(range(2 * n), repeat=n)", result="np.mean(statistics >= seen - 1e-9)"),
@@ -70,5 +96,12 @@ WRONG = {
         (SS.format(won="(stereotype > opposite) + (stereotype == opposite) / 2", result=MACRO), "half a point"),
         (SS.format(won="stereotype > opposite", result=MACRO.replace("100 * ", "")), "this is a share"),
         (SS.format(won="opposite > stereotype", result=MACRO), "count the anti-stereotype"),
+        (SS.format(won="stereotype > opposite", result="100 - " + MACRO), "100 minus SS"),
+        (SS.format(won="(stereotype > opposite)[stereotype != opposite]",
+                   result=MACRO.replace("target", "target[stereotype != opposite]")), "leave tied clusters out"),
+        ("def stereotype_score(target, stereotype, opposite):\n    terms = np.unique(target)\n"
+         "    return 100 * np.mean([stereotype[target == t].mean() > opposite[target == t].mean() for t in terms])",
+         "compare mean scores"),
+        (SS.format(won="stereotype > opposite", result=MACRO.replace("np.mean", "np.median")), "median over terms"),
     ],
 }

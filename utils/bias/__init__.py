@@ -12,10 +12,12 @@ Every likelihood metric takes (model, tokenizer, …), or (world, None, …) to 
 from utils.bias.disco import chi_squared_p, disco
 from utils.bias.logprob import log_probability_bias
 from utils.bias.pairs import (
+    SameShare,
     all_unmasked,
     crows_pairs,
     preference,
     pseudo_log_likelihood,
+    same_share,
     shared_positions,
     token_log_probabilities,
 )
@@ -31,8 +33,8 @@ from utils.bias.stereoset import (
 from utils.bias.weat import Weat, associations, effect_size, weat, weat_interval
 
 __all__ = [
-    "StereoSet", "Weat", "all_unmasked", "associations", "chi_squared_p", "crows_pairs", "disco", "effect_size",
-    "fill_of", "icat", "intrasentence_scores", "log_probability_bias", "per_target", "preference",
-    "pseudo_log_likelihood", "shared_positions", "stereoset", "stereoset_interval", "token_log_probabilities", "weat",
-    "weat_interval",
+    "SameShare", "StereoSet", "Weat", "all_unmasked", "associations", "chi_squared_p", "crows_pairs", "disco",
+    "effect_size", "fill_of", "icat", "intrasentence_scores", "log_probability_bias", "per_target", "preference",
+    "pseudo_log_likelihood", "same_share", "shared_positions", "stereoset", "stereoset_interval",
+    "token_log_probabilities", "weat", "weat_interval",
 ]  # fmt: skip

@@ -11,18 +11,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from utils import stats
 from utils.likelihood import Question, Reader, reader_of
-from utils.stats import Estimate
+from utils.stats import Estimate, Seed
 
 FORMS = ("shared", "differing", "aul", "aula")
 DECIMALS = 3  # the published script rounds scores before it compares them
 Tokens = tuple[str, ...]
+
+
+class SameShare(NamedTuple):
+    """Pearson's chi-squared; p that all categories win equally often; p that the highest is no higher than by luck."""
+
+    statistic: float
+    p: float
+    highest_p: float
 
 
 def pseudo_log_likelihood(model: Any, tokenizer: Any, sentences: Sequence[str]) -> np.ndarray:
@@ -122,3 +130,30 @@ def preference(more: Sequence[float], less: Sequence[float], ties: str = "publis
     ends = (stats.wilson(min(int(np.floor(wins + equal / 2)), trials), trials).low,
             stats.wilson(min(int(np.ceil(wins + equal / 2)), trials), trials).high)
     return Estimate(wins / trials + shift, *ends)
+
+
+def same_share(
+    won: Sequence[bool], kinds: Sequence, clusters: Sequence, *, resamples: int = 10_000, seed: Seed = 0
+) -> SameShare:
+    """Do categories of pairs (`kinds`) differ in their share of wins, where pairs of one writer (`clusters`) are alike?
+
+    The statistic is Pearson's chi-squared. Its usual null distribution takes pairs as independent; here the deviations
+    of a writer's pairs from the share of all change their sign together, at random (sign-flipped scores, Hemerik et
+    al. 2020). highest_p is for the largest standardised category, so it allows for having looked at all of them.
+    Raises ValueError for fewer than two categories.
+    """
+    won = np.asarray(won, dtype=float)
+    kind, cluster = (np.unique(labels, return_inverse=True)[1] for labels in (kinds, clusters))
+    counts = np.bincount(kind)
+    if len(counts) < 2:
+        raise ValueError("categories can be compared only where there are at least two categories.")
+    total, share = len(won), won.mean()
+    deviations = np.zeros((cluster.max() + 1, len(counts)))
+    np.add.at(deviations, (cluster, kind), won - share)
+    signs = np.random.default_rng(seed).choice([1.0, -1.0], size=(resamples, len(deviations)))
+    sums = np.vstack([deviations.sum(0), signs @ deviations])
+    sums -= sums.sum(1, keepdims=True) * counts / total  # the share of all is estimated anew in each
+    chi_squared = (sums**2 / counts).sum(1) / (share * (1 - share))
+    highest = (sums / np.sqrt(counts * (1 - counts / total))).max(1)
+    p, highest_p = ((1 + (each[1:] >= each[0] - 1e-9).sum()) / (resamples + 1) for each in (chi_squared, highest))
+    return SameShare(float(chi_squared[0]), float(p), float(highest_p))
