@@ -211,3 +211,13 @@ def test_the_shipped_adapter_reaches_what_its_record_says():
     model, tokenizer = models.load("minilm-opinions")
     right = adapting.marked(model, tokenizer, adapting.opinions("test"))
     assert len(right) == 252 and right.mean() == pytest.approx(record["test"]["value"], abs=0.02)
+
+
+def test_the_shipped_adapter_answers_as_peft_does():
+    pytest.importorskip("peft")
+    ours, tokenizer = models.load("minilm-opinions")
+    base, _ = models.load("minilm", head=adapting.HEAD, num_labels=2, seed=5)
+    theirs = finetune.load_adapter(base, models.CHECKPOINTS / "minilm-opinions")
+    examples = finetune.encode(tokenizer, adapting.opinions("test").texts[:12])
+    answers = [finetune.predict(model, tokenizer, examples) for model in (ours, theirs)]
+    assert np.allclose(*answers, atol=1e-3) and np.ptp(answers[0]) > 1
