@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data_fixtures import REAL, needs_real
 from tools import records, records_finetuning
 from utils import adapting, evaluate, finetune, models
 from utils.adapting import METHODS, STARTS, Task
@@ -35,6 +36,15 @@ def test_labels_and_beliefs_of_the_world(world, variable):
     # the exact probabilities are calibrated: the reader who knows them is right as often as it expects to be
     assert some.oracle_right.mean() == pytest.approx(some.best, abs=3 * (0.25 / 400) ** 0.5)
     assert (some.belief[np.arange(400), some.labels] > 0).all()
+    # the floor is the loss of that reader: on drawn labels it pays as much as it expects to pay
+    paid = -np.log(some.belief[np.arange(400), some.labels])
+    assert some.floor == pytest.approx(paid.mean(), abs=4 * paid.std() / 400**0.5)
+    assert some.floor < np.log(some.belief.shape[1])
+
+
+def test_the_floor_by_hand():
+    some = Task(["a", "b"], np.array([0, 1]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    assert some.floor == pytest.approx(np.log(2) / 2) and some.best == 0.75
 
 
 def test_the_same_seed_gives_the_same_task_and_a_larger_one_begins_with_it(world, task):
@@ -95,6 +105,17 @@ def test_put_back_is_the_pretrained_model_where_nothing_has_changed(world, task)
     assert all(torch.equal(weight, before[name]) for name, weight in pretrained.state_dict().items())
 
 
+def test_the_distance_is_that_of_the_encoder():
+    pretrained, _ = models.load("world-small")
+    moved, _ = models.load("world-small")
+    assert adapting.distance(moved, pretrained) == 0
+    with torch.no_grad():
+        moved.bert.encoder.layer[0].output.dense.bias[:4] += 3.0
+        moved.bert.embeddings.word_embeddings.weight[7, :64] -= 1.0
+        moved.bert.pooler.dense.weight += 1.0  # is not part of it
+    assert adapting.distance(moved, pretrained) == pytest.approx((4 * 9 + 64) ** 0.5, rel=1e-4)
+
+
 def test_the_library_is_heard_and_left_as_it_was(capfd):
     import logging
 
@@ -140,11 +161,45 @@ def test_a_cheap_point_of_the_world_comes_out_again():
     assert again["trained"] == row["trained"]
 
 
-def test_the_word_counts_of_the_record_come_out_again():
-    row = next(r for r in records.load("finetuning-minilm")["results"] if r.get("start") == "word counts"
-               and r["data"] == "sentiment" and r["labelled"] == 512)
-    point = next(p for p in records_finetuning.MINILM.points if p.items() <= row.items())
-    assert records_finetuning.measure_real(point)["accuracy"] == pytest.approx(row["accuracy"], abs=0.02)
+def shipped(name, **settings):
+    """The row of a record that has these settings, and the point of its sweep."""
+    (row,) = (r for r in records.load(name)["results"] if settings.items() <= r.items())
+    (point,) = (p for p in records.find(name).points if p.items() <= row.items())
+    return row, point
+
+
+@pytest.mark.parametrize("start", ["pretrained", "random"])
+def test_a_trained_point_of_the_world_comes_out_again(start):
+    """With 128 labels of topic the two starts are far apart, so a start that is ignored shows."""
+    row, point = shipped("finetuning", experiment="labels", task="topic", labelled=128, seed=1, start=start)
+    assert records_finetuning.measure_world(point)["accuracy"] == pytest.approx(row["accuracy"], abs=0.05)
+
+
+@pytest.mark.parametrize("start", records_finetuning.BASELINES)
+@pytest.mark.parametrize(("data", "labelled", "seed"), [("domain", 8, 3), ("domain", 128, 0), ("sentiment", 512, 1)])
+def test_the_baselines_of_the_record_come_out_again(start, data, labelled, seed):
+    row, point = shipped("finetuning-minilm", data=data, labelled=labelled, seed=seed, start=start)
+    assert records_finetuning.measure_real(point)["accuracy"] == pytest.approx(row["accuracy"], abs=0.009)
+
+
+@needs_real
+@pytest.mark.parametrize("settings", [{"experiment": "leak", "seed": 0},
+                                      {"data": "sst2", "start": "word counts", "labelled": 512, "seed": 0}])
+def test_what_the_record_says_of_sst2_comes_out_again(settings, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA_MIRROR", str(REAL))
+    row, point = shipped("finetuning-minilm", **settings)
+    for name, value in records_finetuning.measure_real(point).items():
+        assert row[name] == pytest.approx(value, abs=0.009), name
+
+
+def test_frozen_vectors_are_the_mean_over_the_tokens():
+    texts = ["a", "two words and then some more", "three"]
+    model, tokenizer = models.load("world-small", head="encoder")
+    together = adapting.mean_vectors("world-small", texts, batch_size=2)
+    for text, vector in zip(texts, together, strict=True):
+        with torch.no_grad():
+            alone = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        assert np.allclose(vector, alone.mean(0).numpy(), atol=1e-5)
 
 
 def test_the_shipped_adapter_reaches_what_its_record_says():
@@ -152,6 +207,15 @@ def test_the_shipped_adapter_reaches_what_its_record_says():
 
     record = json.loads((models.CHECKPOINTS / "minilm-opinions" / "training_record.json").read_text())
     model, tokenizer = models.load("minilm-opinions")
-    test = adapting.opinions("test")
-    some = Task(test.texts[:60], test.labels[:60])
-    assert adapting.marked(model, tokenizer, some).mean() == pytest.approx(record["test"]["value"], abs=0.15)
+    right = adapting.marked(model, tokenizer, adapting.opinions("test"))
+    assert len(right) == 252 and right.mean() == pytest.approx(record["test"]["value"], abs=0.02)
+
+
+def test_the_shipped_adapter_answers_as_peft_does():
+    pytest.importorskip("peft")
+    ours, tokenizer = models.load("minilm-opinions")
+    base, _ = models.load("minilm", head=adapting.HEAD, num_labels=2, seed=5)
+    theirs = finetune.load_adapter(base, models.CHECKPOINTS / "minilm-opinions")
+    examples = finetune.encode(tokenizer, adapting.opinions("test").texts[:12])
+    answers = [finetune.predict(model, tokenizer, examples) for model in (ours, theirs)]
+    assert np.allclose(*answers, atol=1e-3) and np.ptp(answers[0]) > 1

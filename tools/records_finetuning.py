@@ -90,6 +90,9 @@ WORLD = Sweep(
 # ------------------------------------------------------------------------------------------ real text
 
 EPOCHS = {8: 20, 32: 10, 128: 6, 512: 3}
+# After 3 epochs on 512 labels of sentiment two of five runs still had the loss of a coin, log 2, and accuracy 0.5.
+LONGER = {("sentiment", 512): 10}
+BASELINES = ("word counts", "frozen vectors")
 REAL = {"batch_size": 16, "rate": 3e-4, "precision": "bfloat16"}
 
 
@@ -111,12 +114,14 @@ def labelled_sample(data: str, labelled: int, seed: int) -> Task:
 
 
 def measure_real(point: dict[str, Any]) -> dict[str, Any]:
-    """Accuracy of MiniLM, or of word counts, after so many labelled texts; for "leak", see `phrases`."""
+    """Accuracy of MiniLM, or of a baseline, after so many labelled texts; for "leak", see `phrases`."""
     if point["experiment"] == "leak":
         return phrases(point["seed"])
     task, test = labelled_sample(point["data"], point["labelled"], point["seed"]), real_data(point["data"])[1]
     if point["start"] == "word counts":
         return {"accuracy": round(float(adapting.word_counts(task, test).mean()), 4)}
+    if point["start"] == "frozen vectors":
+        return {"accuracy": round(float(adapting.frozen_vectors("minilm", task, test).mean()), 4)}
     model, tokenizer, result = learn(
         "minilm", task, point["seed"], start=point["start"], rate=point["rate"], epochs=point["epochs"],
         batch_size=point["batch_size"], precision=point["precision"], progress=False,
@@ -129,7 +134,8 @@ def phrases(seed: int) -> dict[str, Any]:
     """What splitting SST-2 by phrase is worth to a classifier that counts words: the same phrases are marked twice.
 
     Some sentences of the treebank are held out, and half of their phrases are the test. One training set has no phrase
-    of these sentences; in the other the same number of phrases is exchanged for the other half of theirs.
+    of these sentences; in the other the same number of phrases is exchanged for the other half of theirs. contained:
+    another split, a random tenth of the phrases, and the share of it that stands whole in a phrase of the rest.
     """
     table = datasets.load("sst2-glue", "train").drop_duplicates("sentence")
     parents = _sentences_of(table["sentence"].tolist(), datasets.load("sst2", "train")["sentence"].tolist())
@@ -143,9 +149,9 @@ def phrases(seed: int) -> dict[str, Any]:
     texts, labels = table["sentence"].to_numpy(dtype=object), table["label"].to_numpy()
     kept = min(len(clean), 40_000)
     test = Task(texts[test_rows].tolist(), labels[test_rows])
-    rest = np.setdiff1d(np.arange(len(texts)), test_rows)
+    tenth, rest = np.split(random.permutation(len(texts)), [len(texts) // 10])
     values: dict[str, Any] = {"phrases": len(table), "tested": len(test_rows),
-                              "contained": round(_contained(texts, test_rows, rest), 4)}
+                              "contained": round(_contained(texts, tenth, rest), 4)}
     for name, rows in {"by sentence": clean[:kept], "by phrase": np.r_[leaked, clean[: kept - len(leaked)]]}.items():
         right = adapting.word_counts(Task(texts[rows].tolist(), labels[rows]), test)
         values[name] = round(float(right.mean()), 4)
@@ -179,31 +185,30 @@ def _contained(texts: np.ndarray, test: np.ndarray, training: np.ndarray, sample
 
 
 def real_points(data: str, labelled: tuple[int, ...], starts: tuple[str, ...], seeds: range) -> list[dict[str, Any]]:
-    return [{"experiment": "labels", "data": data, "labelled": n, "start": start, "seed": seed, "epochs": EPOCHS[n],
-             **REAL} for seed in seeds for n in labelled for start in starts]
+    return [{"experiment": "labels", "data": data, "labelled": n, "start": start, "seed": seed,
+             **({} if start in BASELINES else {"epochs": LONGER.get((data, n), EPOCHS[n]), **REAL})}
+            for seed in seeds for n in labelled for start in starts]
 
 
 MINILM = Sweep(
     about="MiniLM fine-tuned on the shipped opinions (data: domain or sentiment) and on sentences of SST-2 (marked on "
-    "GLUE's development set), all weights, beside a classifier that counts words. leak: what splitting SST-2 by phrase "
-    "instead of by sentence is worth to that classifier (contained: share of the test phrases that stand whole in "
-    "another phrase of the training set).",
+    "GLUE's development set), all weights, beside a classifier that counts words and a linear one on the mean token "
+    "vectors of MiniLM as it is (frozen vectors). leak: what splitting SST-2 by phrase instead of by sentence is worth "
+    "to the word counts (contained: share of a random tenth of the phrases that stand whole in a phrase of the rest).",
     points=[
         *real_points("domain", (32, 128), ("pretrained", "random"), range(3)),
         *real_points("sst2", (128, 512), ("pretrained",), range(3)),
         *real_points("sentiment", (128, 512), ("pretrained",), range(3)),
         *real_points("sst2", (512,), ("random",), range(3)),
-        *real_points("sentiment", (512,), ("random",), range(3)),
         *real_points("domain", (8, 512), ("pretrained", "random"), range(3)),
         *real_points("domain", (32, 128), ("pretrained", "random"), range(3, 5)),
         *real_points("sst2", (128, 512), ("pretrained",), range(3, 5)),
         *real_points("sentiment", (128, 512), ("pretrained",), range(3, 5)),
         *real_points("domain", (8, 512), ("pretrained", "random"), range(3, 5)),
         *real_points("sst2", (512,), ("random",), range(3, 5)),
-        *real_points("sentiment", (512,), ("random",), range(3, 5)),
         *(point for data in ("domain", "sentiment", "sst2")
-          for point in real_points(data, tuple(EPOCHS), ("word counts",), SEEDS)),
-        {"experiment": "leak", "data": "sst2", "seed": 0},
+          for point in real_points(data, tuple(EPOCHS), BASELINES, SEEDS)),
+        *({"experiment": "leak", "data": "sst2", "seed": seed} for seed in SEEDS),
     ],
     measure=measure_real,
 )

@@ -3,7 +3,8 @@
 `world_task` gives labelled texts of the world with the exact probability of each label, so that the best possible
 accuracy is known. `prepare` decides which weights may learn (`METHODS`), `learn` fine-tunes, and `put_back` sets a
 fine-tuned encoder under its old masked-word head again, to see what it has forgotten (`utils.evaluate.gap`).
-`opinions` and `word_counts` are the same questions on the shipped English texts. `tools/records_finetuning.py` runs
+`opinions` are the same questions on the shipped English texts, with two plain baselines: `word_counts`, and
+`frozen_vectors`, a linear classifier on the vectors of the model as it is shipped. `tools/records_finetuning.py` runs
 the sweeps.
 """
 
@@ -45,6 +46,11 @@ class Task:
     def best(self) -> float:
         """The accuracy expected of a reader who always names the likeliest label: mean of max P(label | text)."""
         return float(self.belief.max(1).mean())
+
+    @property
+    def floor(self) -> float:
+        """The loss expected of a reader who knows P(label | text), in nats: its mean entropy, the lowest there is."""
+        return float(-(self.belief * np.log(np.clip(self.belief, 1e-12, 1))).sum(1).mean())
 
     @property
     def oracle_right(self) -> np.ndarray:
@@ -130,7 +136,7 @@ def learn(name: str, task: Task, seed: int, *, method: str = "all weights", star
 
 
 def renew(model: Any, seed: int) -> Any:
-    """Draw the top layer and the pooler again (Zhang et al. 2021, arXiv 2006.05987, section 4); the rest stays."""
+    """Draw the top layer and the pooler again (Zhang et al. 2021, arXiv 2006.05987, section 5); the rest stays."""
     new = finetune.from_scratch(model, seed).base_model
     model.base_model.encoder.layer[-1].load_state_dict(new.encoder.layer[-1].state_dict())
     model.base_model.pooler.load_state_dict(new.pooler.state_dict())
@@ -172,7 +178,14 @@ def put_back(classifier: Any, pretrained: Any) -> Any:
     return model.eval()
 
 
-# ------------------------------------------------------------------------------------------ a plain baseline
+def distance(model: Any, pretrained: Any) -> float:
+    """How far the weights of the embeddings and layers have moved, as one long vector (the pooler is left out)."""
+    before = {name: weight for name, weight in pretrained.base_model.named_parameters() if "pooler" not in name}
+    after = dict(model.base_model.named_parameters())
+    return float(sum((after[name] - weight).detach().square().sum() for name, weight in before.items()) ** 0.5)
+
+
+# ------------------------------------------------------------------------------------------ plain baselines
 
 
 def word_counts(training: Task, test: Task) -> np.ndarray:
@@ -189,6 +202,26 @@ def word_counts(training: Task, test: Task) -> np.ndarray:
     model = make_pipeline(counts, LogisticRegression(C=10, max_iter=2000))
     model.fit(texts[0], training.labels)
     return (model.predict(texts[1]) == test.labels).astype(float)
+
+
+def frozen_vectors(name: str, training: Task, test: Task) -> np.ndarray:
+    """Where a linear classifier on the shipped model's `mean_vectors` is right on ``test``: (texts,) of 0, 1."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=10, max_iter=2000).fit(mean_vectors(name, training.texts), training.labels)
+    return (model.predict(mean_vectors(name, test.texts)) == test.labels).astype(float)
+
+
+@torch.no_grad()
+def mean_vectors(name: str, texts: Sequence[str] | Sequence[Pair], batch_size: int = 64) -> np.ndarray:
+    """The last layer's vectors of a model as it is shipped, averaged over each text's tokens: (texts, width)."""
+    encoder, tokenizer = models.load(name, head="encoder")
+    examples, vectors = encode(tokenizer, texts), []
+    for start in range(0, len(examples), batch_size):
+        batch = finetune.pad(examples[start : start + batch_size], tokenizer)
+        mask = batch["attention_mask"][..., None]  # (texts, tokens, 1)
+        vectors.append((encoder(**batch).last_hidden_state * mask).sum(1) / mask.sum(1))
+    return torch.cat(vectors).numpy()
 
 
 def unseen_words(training: Task, test: Task) -> float:

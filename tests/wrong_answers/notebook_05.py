@@ -15,6 +15,24 @@ def _stop(better: str = ">", late: str = "", kept: str = "best", end: str = "loo
     return STOP.format(better=better, late=late, kept=kept, end=end)
 
 
+# A counter instead of a difference of looks: `start` is what the first score has to beat, `best` what a score has to
+# beat, `reset` what a better score does to the counter.
+COUNT = """def early_stop(scores, patience):
+    top, kept, waited = {start}, 0, 0
+    for look, score in enumerate(scores):
+        better = score > {best}
+        if score > top:
+            top, kept = score, look
+        waited = {reset} if better else waited + 1
+        if waited >= patience:
+            break
+    return kept, look"""
+
+
+def _count(start: str = "-np.inf", best: str = "max([-np.inf, *scores[:look]])", reset: str = "0") -> str:
+    return COUNT.format(start=start, best=best, reset=reset)
+
+
 LORA = "def lora_output(x, W, A, B, alpha):\n    "
 SPLIT = "def split_by_group(groups, held_out, rng):\n    "
 
@@ -35,6 +53,10 @@ WRONG = {
         (_stop(better=">="), "equal score as better"),
         (_stop(end="len(scores) - 1"), "you never stop early"),
         (_stop(kept="best + 1", end="look + 1"), "counted from 0"),
+        (_stop(better="<"), "lower score for a better one"),
+        (_count(reset="waited"), "sets the count back to 0"),
+        (_count(start="0", best="max([0, *scores[:look]])"), "begin with the first score itself"),
+        (_count(best="scores[look - 1] or look == 0"), "the one before it"),
         (_stop(kept="best", end="look").replace("return best, look", "return best"), "return two numbers"),
     ],
     "lora_output": [
@@ -51,7 +73,16 @@ WRONG = {
         (SPLIT + "names = np.unique(groups)\n    return ~np.isin(groups, rng.permutation(names)[:held_out])",
          "sides are exchanged"),
         (SPLIT + "return np.isin(groups, np.unique(groups)[:held_out])", "whatever the generator"),
-        (SPLIT + "return np.isin(groups, rng.permutation(groups)[: 3 * held_out])", "without replacement"),
+        (SPLIT + "return np.isin(groups, rng.choice(np.unique(groups), held_out))", "add replace=False"),
+        (SPLIT + "return np.isin(groups, rng.choice(groups, held_out, replace=False))", "draw among the rows"),
+        (SPLIT + "return np.isin(groups, rng.permutation(groups)[:held_out])", "shuffle the rows"),
+        (SPLIT + "return np.isin(groups, list(dict.fromkeys(rng.permutation(groups)))[:held_out])", "a large group"),
+        (SPLIT + "return np.isin(groups, rng.permutation(groups)[: 3 * held_out])", "8 groups are held out instead"),
+        (SPLIT + "return np.isin(groups, rng.permutation(np.unique(groups))[: held_out + 1])", "7 groups are held out"),
+        (SPLIT + "return np.isin(groups, np.random.permutation(np.unique(groups))[:held_out])",
+         "neither numpy's global numbers"),
+        (SPLIT + "return np.isin(groups, rng.choice(np.unique(groups)[: held_out + 1], held_out, replace=False))",
+         "the same chance"),
         (SPLIT + "return np.flatnonzero(np.isin(groups, rng.permutation(np.unique(groups))[:held_out]))",
          "True or False for each"),
     ],
