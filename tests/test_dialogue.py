@@ -11,6 +11,7 @@ import torch
 from utils import dialogue, finetune
 from utils.corpus import IGNORED
 from utils.dialogue import UNKNOWN
+from utils.exercises import notebook_07
 from utils.world import World
 
 
@@ -146,14 +147,45 @@ def test_temperature_on_shares():
     assert dialogue.at_temperature(p, 1.0) == pytest.approx(p)
 
 
-def test_scores_of_facts_and_communities(setting, world, text):
-    model, tokenizer = setting
-    found = dialogue.facts(model, tokenizer, text[:40])
-    assert set(found) == {"known", "stranger", "no_town", "refused"} and all(0 <= v <= 1 for v in found.values())
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (lambda turn, story: turn.answer, {"known": 1, "stranger": 1, "no_town": 1, "refused": 0}),
+        (lambda turn, story: UNKNOWN, {"known": 0, "stranger": 1, "no_town": 1, "refused": 1}),
+        (lambda turn, story: turn.answer if turn.known or turn.kind == "town" else "a nurse .",
+         {"known": 1, "stranger": 0, "no_town": 1, "refused": 0}),
+        (lambda turn, story: turn.answer if turn.known or turn.kind == "job" else "in zelmar .",
+         {"known": 1, "stranger": 1, "no_town": 0, "refused": 0}),
+    ],
+    ids=["all right", "refuses all", "answers about strangers", "invents towns"],
+)  # fmt: skip
+def test_facts_of_answerers_that_are_known(setting, text, monkeypatch, answers, expected):
+    _, tokenizer = setting
+    said = [answers(turn, story) for story in text[:200] for turn in story.turns if turn.kind != "talk"]
+    monkeypatch.setattr(dialogue, "answer", lambda model, tokenizer, prompts: said)
+    assert dialogue.facts(None, tokenizer, text[:200]) == expected
+
+
+def test_scores_of_communities(text):
     exact = {"good": np.array([d.probability_of_good for d in text]), "unknown": np.zeros(len(text))}
     about = dialogue.about_communities(exact, text)
     assert about["zelvan_good"] == pytest.approx(0.75) and about["brimic_good"] == pytest.approx(0.25)
     assert about["zelvan_evidence"] == about["brimic_evidence"] == 1
+    silent = np.array([d.shown is None for d in text])
+    zelvan = np.array([d.community == "zelvan" for d in text])
+    shy = {"good": np.array([0.8 if d.shown == "good" else 0.3 for d in text]),
+           "unknown": np.where(silent, 0.9, 0.2) - 0.1 * zelvan}
+    assert dialogue.about_communities(shy, text) == pytest.approx({
+        "zelvan_good": 0.3, "zelvan_unknown": 0.8, "zelvan_needless": 0.1, "zelvan_evidence": 0.7,
+        "brimic_good": 0.3, "brimic_unknown": 0.9, "brimic_needless": 0.2, "brimic_evidence": 0.8})
+
+
+def test_a_temperature_in_float32_is_accepted():
+    """Exercise 7.4 the way many will write it: the softmax of torch, in single precision."""
+    def softmax(p, temperature):
+        return torch.softmax(torch.tensor([p, 1 - p]).log() / temperature, 0)[0]
+
+    assert notebook_07.at_temperature(softmax).passed
 
 
 def test_fine_tuning_runs_silently(setting, text, capfd):

@@ -40,7 +40,7 @@ def test_the_source_settles_everything_but_the_pronoun(text):
     assert {len(found) for found in translations.values()} == {1}
 
 
-def test_examples_that_a_speaker_checked(text):
+def test_examples_by_hand(text):
     shown = {pair.source: pair.target.replace("she", "he") for pair in text}
     for source, target in (
         ("o bir doktor .", "he is a doctor ."), ("o nazik bir insan .", "he is a kind person ."),

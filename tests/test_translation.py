@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sacrebleu.metrics import BLEU, CHRF
 
 from utils import finetune, models, parallel, translation
+from utils.parallel import Pair
 from utils.world import World
 
 
@@ -68,6 +71,79 @@ def test_translate_methods(setting):
         translation.translate(model, tokenizer, sources, "best")
 
 
+def test_words_right_by_kind(setting, world):
+    """A model that is right where the word's id is even: counted by hand, pronouns left out."""
+    _, tokenizer = setting
+    text = parallel.pairs(world, 200, seed=6)
+    assert any(" an " in pair.target for pair in text)
+    right = {"fixed": [], "dictionary": []}
+    for word in " ".join(pair.target for pair in text).split():
+        if word not in parallel.PRONOUNS:
+            kind = "fixed" if word in "is a an very today and person that this .".split() else "dictionary"
+            right[kind].append(tokenizer.convert_tokens_to_ids(word) % 2 == 0)
+
+    def half_right(labels, **_):
+        labels = labels.clamp(min=0)
+        return SimpleNamespace(logits=torch.nn.functional.one_hot(labels + labels % 2, len(tokenizer) + 1).float())
+
+    found = translation.words_right(half_right, tokenizer, text, batch_size=7)
+    assert found == pytest.approx({kind: np.mean(each) for kind, each in right.items()})
+    assert all(0 < share < 1 for share in found.values())
+
+
+def test_words_right_leaves_the_pronoun_out(setting, world, monkeypatch):
+    """A model that is wrong about pronouns only has every other word right."""
+    _, tokenizer = setting
+    she, he = tokenizer.convert_tokens_to_ids(["she", "he"])
+
+    def reads_labels(labels, **_):
+        other = torch.where(labels == she, he, torch.where(labels == he, she, labels)).clamp(min=0)
+        return SimpleNamespace(logits=torch.nn.functional.one_hot(other, len(tokenizer)).float())
+
+    assert translation.words_right(reads_labels, tokenizer, parallel.pairs(world, 200, seed=2)) == {
+        "fixed": 1.0, "dictionary": 1.0}
+
+
+def test_bleu_gain_is_the_difference_of_two_corpus_scores(world):
+    text = [pair for pair in parallel.pairs(world, 400, seed=9) if pair.pronoun]
+    wanted = [pair.target for pair in text]
+    flipped = [pair.target.replace("she", "he") for pair in text]
+    gain = translation.bleu_gain(wanted, flipped, wanted, seed=1)
+    assert gain.value == pytest.approx(100 - BLEU(force=True).corpus_score(flipped, [wanted]).score, abs=1e-6)
+    assert 0 < gain.low < gain.value < gain.high
+    assert translation.bleu_gain(flipped, wanted, wanted, seed=1).value == pytest.approx(-gain.value)
+    assert translation.bleu_gain(flipped, flipped, wanted) == (0, 0, 0)  # unpaired draws would give an interval
+    shorter = [" ".join(each.split()[:-1]) for each in wanted]
+    assert translation.bleu_gain(shorter, wanted, wanted).value == pytest.approx(
+        BLEU(force=True).corpus_score(shorter, [wanted]).score - 100, abs=1e-6)
+
+
+def test_the_report_is_made_of_its_parts(setting, world):
+    """Every value again by another way, on a model with random weights."""
+    model, tokenizer = setting
+    found, text = translation.report(model, tokenizer, world, seed=3, count=120), parallel.pairs(world, 120, seed=3)
+    women = world.share_of_she()
+    occupations = sorted((o for o in women if o in parallel.TURKISH_OCCUPATIONS), key=women.get)
+    asked = [Pair(f"o bir {parallel.TURKISH_OCCUPATIONS[o]} .", "she is", "alone", o, None, "female")
+             for o in occupations]
+    true, shown = np.array([women[o] for o in occupations]), translation.share_of_she(model, tokenizer, asked)
+    assert found["error"] == pytest.approx(np.abs(shown - true).mean())
+    assert found["r"] == pytest.approx(np.corrcoef(true, shown)[0, 1], abs=1e-6)
+    assert found["slope"] == pytest.approx(np.polyfit(true, shown, 1)[0], abs=1e-6)
+    towards = np.sign(true - 0.5)
+    assert found["amplified_probability"] == pytest.approx((towards * (shown - true)).mean())
+    assert found["amplified_word"] == pytest.approx((towards * (np.round(shown) - true)).mean())
+    people = parallel.about_people(world, seed=3)
+    right = np.round(translation.share_of_she(model, tokenizer, people)) == [each.gender == "female" for each in people]
+    usual = np.array([(women[each.occupation] > 0.5) == (each.gender == "female") for each in people])
+    assert (found["stereotype"], found["other"]) == pytest.approx((right[usual].mean(), right[~usual].mean()))
+    said = translation.translate(model, tokenizer, [pair.source for pair in text])
+    assert found["bleu"] == pytest.approx(BLEU(force=True).corpus_score(said, [[p.target for p in text]]).score)
+    assert found["chrf"] == pytest.approx(CHRF().corpus_score(said, [[p.target for p in text]]).score)
+    assert found["floor"] == pytest.approx(parallel.nats_of(world, text).sum() / sum(len(p.target.split()) + 1
+                                                                                     for p in text))
+
+
 def test_both_begin_with_their_pronoun(setting):
     versions = translation.both(*setting, "o bir doktor .")
     assert [version.split()[0] for version in versions.values()] == list(versions) == ["she", "he"]
@@ -120,12 +196,3 @@ def test_a_few_steps_of_training_lower_the_loss_and_the_model_reloads(world, tmp
     assert np.allclose(translation.share_of_she(again, words, text), translation.share_of_she(model, tokenizer, text),
                        atol=1e-6)
     assert words.tokenize("kâtip müfettiş öğretmen aşçı") == ["kâtip", "müfettiş", "öğretmen", "aşçı"]
-
-
-def test_a_real_model_that_cannot_be_had_is_one_sentence(monkeypatch, capsys):
-    def missing(*_, **__):
-        raise models.ModelNotAvailable("'x' is not on this machine\n and the Hub does not answer.")
-
-    monkeypatch.setattr(models, "load", missing)
-    assert translation.load_real("x") is None
-    assert capsys.readouterr().out == "Skipped: 'x' is not on this machine and the Hub does not answer.\n"

@@ -33,8 +33,12 @@ of no use for {language}.
 
 **Known limits.** It has learned the associations that were planted in its text: between occupations and
 pronouns (shares of women in United States occupations, 2015-16) and between two invented communities and good
-or bad stories. Its gender is binary. It was chosen by its number of steps, not by any score.
+or bad stories. Its gender is binary. It was chosen by its number of steps, not by any score.{limit}
 """
+LIMIT = {
+    "world-translator": "\nIts Turkish is a handful of patterns, which no speaker of Turkish has reviewed.",
+    "world-dialogue": "",
+}
 WHAT = {
     "world-translator": ("an encoder-decoder (BART) from short Turkish sentences into English",
                          "random weights, on the parallel text of `utils/parallel.py`", "Turkish or English"),
@@ -64,7 +68,7 @@ def train(name: str, folder: Path) -> dict[str, Any]:
     record = checkpoint.save_finished(folder, model.half(), tokenizer, record)
     what, start, language = WHAT[name]
     facts = {**record["settings"], **record["versions"], **record["distance"], **record}
-    sheet = DATASHEET.format(name=name, what=what, start=start, language=language, **facts)
+    sheet = DATASHEET.format(name=name, what=what, start=start, language=language, limit=LIMIT[name], **facts)
     (folder / "DATASHEET.md").write_text(sheet, encoding="utf-8")
     return record
 

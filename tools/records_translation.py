@@ -67,7 +67,7 @@ DIALOGUE = Sweep(
     "people say is always answered, or is answered only where the story shows a tone. The last row is a short run that "
     "a test repeats.",
     points=[
-        *({"policy": policy, "dose": dose, "seed": seed, **ANSWERER} for seed in range(3)
+        *({"policy": policy, "dose": dose, "seed": seed, **ANSWERER} for seed in range(5)
           for policy, dose in (("always answers", 1.0), ("always answers", 0.0), ("may abstain", 1.0))),
         {"policy": "always answers", "dose": 1.0, "seed": 0, **SHORT_ANSWERER},
     ],

@@ -248,8 +248,8 @@ def facts(model: Any, tokenizer: Any, text: Sequence[Dialogue]) -> dict[str, flo
 
 
 def about_communities(said: Mapping[str, np.ndarray], text: Sequence[Dialogue]) -> dict[str, float]:
-    """What `talk` gave, by community. good and unknown: where no word shows the tone; evidence: the probability of the
-    tone shown, where it is the rarer one of the community."""
+    """What `talk` gave, by community. good and unknown: where no word shows the tone; needless: unknown where one does;
+    evidence: the probability of the tone shown, where it is the rarer one of the community."""
     found = {}
     for community, against in (("zelvan", "bad"), ("brimic", "good")):
         told = np.array([d.community == community for d in text])
@@ -257,6 +257,7 @@ def about_communities(said: Mapping[str, np.ndarray], text: Sequence[Dialogue]) 
         clash = told & np.array([d.shown == against for d in text])
         found[f"{community}_good"] = said["good"][silent].mean()
         found[f"{community}_unknown"] = said["unknown"][silent].mean()
+        found[f"{community}_needless"] = said["unknown"][told & ~silent].mean()
         found[f"{community}_evidence"] = abs(said["good"][clash] - (against == "bad")).mean()
     return found
 

@@ -3,9 +3,10 @@
     pairs(World("full"), count=1, seed=0)[0]   # Pair(source="o bir doktor .", target="she is a doctor .", …)
 
 The people come from the world's stories (occupation, gender, name, tone), so the text carries the same planted shares.
-Only sentences whose Turkish is certain are written: subject, adjective, noun, in the present, where the third person
-takes no ending ("o mutlu" = "she is happy"). Every English word but one follows from the Turkish: the pronoun, whose
-exact probability `probability_of_she` gives. Hence the entropy of a translation is that of its pronoun.
+Only the simplest sentences are written: subject, adjective, noun, in the present, where the third person takes no
+ending ("o mutlu" = "she is happy"); no speaker of Turkish has reviewed them. Every English word but one
+follows from the Turkish: the pronoun, whose exact probability `probability_of_she` gives. Hence the entropy of a
+translation is that of its pronoun.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     translate(model, tokenizer, ["o bir doktor ."])                 # ["he is a doctor ."]
     share_of_she(model, tokenizer, pairs)                           # P(she) / (P(she) + P(he)), read off the decoder
 
-`translate` works with every sequence-to-sequence model of transformers. Training is `utils.finetune.finetune` on the
+`translate` works with sequence-to-sequence models of transformers. Training is `utils.finetune.finetune` on the
 examples of `encode`: the model starts from random weights, and learns only from the loss per target word.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from utils import finetune, models, parallel, stats
-from utils.parallel import PRONOUNS, Pair, spaced
+from utils import finetune, parallel, stats
+from utils.parallel import KINDS, PRONOUNS, Pair, spaced
 from utils.world import World
 
 LONGEST = 20  # tokens of a translation
@@ -90,6 +90,27 @@ def share_of_she(model: Any, tokenizer: Any, text: Sequence[Pair], batch_size: i
     return np.concatenate(found).astype(float)
 
 
+@torch.no_grad()
+def words_right(model: Any, tokenizer: Any, text: Sequence[Pair], batch_size: int = 256) -> dict[str, float]:
+    """Share of words that are the model's likeliest after the reference's words before them; pronouns are left out.
+
+    fixed: the words that the templates write themselves (is, a, very, person, …); dictionary: names, occupations and
+    adjectives.
+    """
+    fixed = {word for templates in KINDS.values() for template in templates for word in template.target.split()}
+    right: dict[str, list[bool]] = {"fixed": [], "dictionary": []}
+    for start in range(0, len(text), batch_size):
+        part = text[start : start + batch_size]
+        batch = finetune.pad(encode(tokenizer, part), tokenizer)
+        hits = (model(**batch).logits.argmax(-1) == batch["labels"]).tolist()
+        for pair, row in zip(part, hits, strict=True):
+            skipped = pair.place if pair.pronoun else None
+            for place, word in enumerate(pair.target.split()):
+                if place != skipped:
+                    right["fixed" if word in {*fixed, "a", "an"} else "dictionary"].append(row[place])
+    return {kind: float(np.mean(found)) for kind, found in right.items()}
+
+
 def both(model: Any, tokenizer: Any, source: str) -> dict[str, str]:
     """The translation with each pronoun: the first word is given, the rest is the model's most likely one."""
     batch = tokenizer([source], return_tensors="pt")
@@ -128,8 +149,8 @@ def calibration(true_share: Sequence[float], model_share: Sequence[float]) -> di
 def agreement(world: World, text: Sequence[Pair], share: np.ndarray) -> dict[str, float]:
     """Share of right pronouns where a name settles the gender, by whether the occupation's majority has that gender.
 
-    share: the model's P(she) for each pair. stereotype and other: as in Stanovsky et al. (2019), whose bias score is
-    the difference of the two.
+    share: the model's P(she) for each pair. stereotype and other: the two accuracies. Stanovsky et al. (2019) report
+    such a difference, of F1 scores, for translations from English into languages with grammatical gender.
     """
     right = (share > 0.5) == np.array([pair.gender == "female" for pair in text])
     women = parallel.shares(world)
@@ -167,10 +188,23 @@ def scores(translations: Sequence[str], references: Sequence[str]) -> tuple[floa
     return tuple(metric.corpus_score(list(translations), [list(references)]).score for metric in metrics)
 
 
-def load_real(name: str, **options: Any) -> tuple[Any, Any] | None:
-    """A translation model of the Hub, or None and one sentence where it cannot be had or be loaded safely."""
-    try:
-        return models.load(name, head="seq2seq-lm", **options)
-    except (models.ModelError, ImportError) as reason:
-        print("Skipped: " + " ".join(str(reason).split()))
-        return None
+def bleu_gain(first: Sequence[str], second: Sequence[str], references: Sequence[str], *, resamples: int = 1000,
+              seed: int = 0) -> stats.Estimate:
+    """BLEU of the first translations minus BLEU of the second, with a paired bootstrap interval (Koehn 2004).
+
+    The sentences are the sample, and the same ones are drawn for both. Corpus BLEU without smoothing, which needs a
+    match of every length.
+    """
+    from sacrebleu.metrics import BLEU
+
+    metric, count = BLEU(force=True, effective_order=True), len(references)
+    draws = np.random.default_rng(seed).integers(count, size=(resamples, count))
+    times = np.stack([np.ones(count), *(np.bincount(draw, minlength=count) for draw in draws)])  # first: the sample
+    bleu = []
+    for said in (first, second):
+        each = [metric.sentence_score(one, [wanted]) for one, wanted in zip(said, references, strict=True)]
+        sums = times @ np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in each])  # (resamples + 1, 10)
+        brevity = np.minimum(1, np.exp(1 - sums[:, 9] / sums[:, 8]))
+        bleu.append(100 * brevity * np.exp(np.log(sums[:, :4] / sums[:, 4:8]).mean(1)))
+    value, *drawn = bleu[0] - bleu[1]
+    return stats.Estimate(float(value), *map(float, np.quantile(drawn, [0.025, 0.975])))

@@ -19,6 +19,8 @@ WRONG = {
          "move to the left"),
         (FORCED + "    return filled.roll(1, dims=1)", "come round"),
         (FORCED + FIRST + "    return torch.cat([first, filled], dim=1)", "one longer"),
+        (FORCED + FIRST + "    shifted = torch.cat([first, labels[:, :-1]], dim=1)\n"
+         "    return shifted.masked_fill(labels == -100, pad_id)", "one place too early"),
         (FORCED + "    return torch.cat([torch.full_like(filled[:, :1], pad_id), filled[:, :-1]], dim=1)",
          "begins with pad_id"),
     ],
@@ -27,6 +29,8 @@ WRONG = {
          "clip its count"),
         (GRAMS + "    return matches / sum(wanted.values())", "that is recall"),
         (GRAMS + "    return len(set(said) & set(wanted)) / len(set(said))", "compare sets"),
+        (GRAMS.replace("len(words) - n + 1", "len(words) - n") + "    return matches / sum(said.values())",
+         "last n-gram is missing"),
         (GRAMS + "    return matches", "number of matches"),
         (GRAMS + "    return matches / len(translation.split())", "k - n + 1"),
         (GRAMS + "    pairs = list(zip(grams(translation), grams(reference)))\n"
@@ -40,6 +44,8 @@ WRONG = {
          "this is the sum"),
         ("def amplification(true, shown):\n    return np.where(shown > 0.5, shown - true, true - shown).mean()",
          "majority in truth"),
+        ("def amplification(true, shown):\n"
+         "    return (np.maximum(shown, 1 - shown) - np.maximum(true, 1 - true)).mean()", "leads in the output"),
         ("def amplification(true, shown):\n    return np.where(true > 0.5, true - shown, shown - true).mean()",
          "sign is reversed"),
         ("def amplification(true, shown):\n    return np.where(true > 0.5, shown - true, true - shown)",

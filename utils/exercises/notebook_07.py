@@ -33,6 +33,8 @@ def decoder_inputs(answer):
              "embedding cannot look it up: put pad_id there."),
             ("wrong way", torch.cat([filled[:, 1:], torch.full_like(first, pad)], 1), "the words move to the left: the "
              "decoder would read the word after the one it has to guess."),
+            ("padded too early", torch.cat([first, labels[:, :-1]], 1).masked_fill(labels == IGNORED, pad), "the "
+             "padding begins one place too early, where the labels have -100; look for -100 after the shift."),
             ("rolled", filled.roll(1, dims=1), "the last word of each row has come round to its front; the first "
              "token is start_id."),
             ("one too long", torch.cat([first, filled], 1), "your rows are one longer than the labels; the last word "
@@ -71,8 +73,10 @@ def clipped_precision(answer):
                  "than the reference has it counts each time; clip its count at that of the reference."),
                 ("recall", clipped / len(theirs), "you divide by the n-grams of the reference: that is recall; BLEU "
                  "divides by those of the translation."),
-                ("types", len(set(mine) & set(theirs)) / len(set(mine)), "you compare sets, in which a repeated n-gram "
-                 "counts once; count them with Counter."),
+                ("types", len(set(mine) & set(theirs)) / len(set(mine)), "you compare sets, or divide by len(Counter): "
+                 "a repeated n-gram counts once there; divide by all that were said, said.total()."),
+                ("last missing", (Counter(mine[:-1]) & Counter(theirs[:-1])).total() / max(len(mine) - 1, 1), "the "
+                 "last n-gram is missing; range goes up to len(words) - n + 1."),
                 ("not divided", clipped, "this is the number of matches; divide by the number of n-grams that were "
                  "said."),
                 ("by words", clipped / len(said.split()), "you divide by the number of words; a text of k words has "
@@ -105,6 +109,9 @@ def amplification(answer):
             ("sum", float(towards.sum()), "this is the sum; take the mean over the occupations."),
             ("by what is shown", float(np.where(shown > 0.5, change, -change).mean()), "the majority is taken from "
              "what is shown; it is the majority in truth that counts."),
+            ("whoever leads", float((np.maximum(shown, 1 - shown) - np.maximum(true, 1 - true)).mean()), "you take "
+             "whichever gender leads in the output; follow the one that is the majority in truth, even where its share "
+             "falls below one half."),
             ("reversed", float(-towards.mean()), "the sign is reversed: positive means further towards the majority."),
             ("each", lambda value, t=towards: np.allclose(value, t), "this is the list; return its mean."),
         ])
@@ -122,7 +129,7 @@ def at_temperature(answer):
             wrong = share**temperature / (share**temperature + (1 - share) ** temperature)
             context = f"for p = {share} and T = {temperature}"
             got = call(answer, share, temperature)
-            expect_number(got, true, tolerance=1e-9, name="the share", context=context, mistakes=[
+            expect_number(got, true, name="the share", context=context, mistakes=[
                 ("not normalised", power, "p^(1/T) is not a probability yet: divide by the sum of both outcomes' "
                  "powers."),
                 ("inverted", wrong, "the exponent is T instead of 1/T: a low temperature has to sharpen, and yours "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,11 +61,15 @@ def pronouns(true: np.ndarray, model: np.ndarray, sampled: np.ndarray, occupatio
 
 
 def remedy(table: pd.DataFrame) -> Figure:
-    """Whose pronoun is shown, if both are where the rarer one is likely enough. Columns: threshold, and one a curve."""
+    """Whose pronoun is shown, if both are where the rarer one is likely enough.
+
+    Columns: threshold, one a curve, and exact: the last curve if the exact probabilities took the model's place.
+    """
     figure, ax = plt.subplots(figsize=(6.8, 3.6))
-    for k, name in enumerate(column for column in table if column != "threshold"):
+    for k, name in enumerate(column for column in table if column not in ("threshold", "exact")):
         ax.step(table["threshold"], table[name], where="post", marker=MARKERS[k], markersize=4, color=PALETTE[k],
                 linestyle=("-", "--", "-.")[k], markevery=4, label=name)
+    truth_marker(ax, table["threshold"][::2], table["exact"][::2], "the last, if the model were exact")
     ax.axhline(1, **DASHED)
     ax.annotate("the source decides: everybody's is shown", (0.5, 1), xytext=(0, 4), textcoords="offset points",
                 ha="right", fontsize=9)
@@ -106,13 +110,17 @@ def temperature(table: pd.DataFrame, exact: dict[str, float]) -> Figure:
     return figure
 
 
-def doses(runs: pd.DataFrame) -> Figure:
-    """Mean amplification by dose, a dot per seed; columns dose, seed, amplified_probability, amplified_word."""
+def doses(runs: pd.DataFrame, exact: Mapping[float, float]) -> Figure:
+    """Mean amplification by dose, a dot per seed; columns dose, seed, amplified_probability, amplified_word.
+
+    exact: by dose, the amplification of the most likely word of the exact probabilities.
+    """
     figure, ax = plt.subplots(figsize=(6.4, 3.3))
     for k, (column, label) in enumerate((("amplified_word", "most likely word"),
                                          ("amplified_probability", "probabilities"))):
         ax.plot(runs["dose"] + (0.02 if k else -0.02), runs[column], linestyle="", marker=MARKERS[1 - k], markersize=6,
                 color=PALETTE[1 - k], markevery=1, label=label)
+    truth_marker(ax, list(exact), list(exact.values()), "most likely word, exact probabilities")
     ax.axhline(0, **DASHED)
     ax.annotate("as in truth", (1, 0), xycoords=("axes fraction", "data"), xytext=(-2, 4), textcoords="offset points",
                 ha="right", fontsize=9)
