@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from utils import datasets, entities, extraction, tagging
+from utils.exercises import notebook_06 as check
 from utils.tagging import Sentence
 from utils.world import World
 
@@ -21,7 +22,9 @@ def test_the_exact_distribution_is_calibrated(world):
     assert asked.exact.sum(1) == pytest.approx(1)
     right = asked.exact.argmax(1) == asked.labels
     assert right.mean() == pytest.approx(asked.exact.max(1).mean(), abs=4 * 0.5 / np.sqrt(1500))
-    expected, got = extraction.best_confusion(asked.exact), extraction.confusion(asked.labels, asked.exact.argmax(1), 4)
+    coin = np.random.default_rng(0).random(asked.exact.shape) * 1e-9  # decides ties
+    said = (asked.exact + coin).argmax(1)
+    expected, got = extraction.best_confusion(asked.exact), extraction.confusion(asked.labels, said, 4)
     assert expected.sum() == pytest.approx(1) and got.sum() == pytest.approx(1)
     assert np.trace(expected) == pytest.approx(asked.exact.max(1).mean())
     assert np.abs(expected - got).max() < 0.04
@@ -105,3 +108,17 @@ def test_sentences_are_told_apart_when_their_pairs_get_different_answers():
     assert extraction.told_apart(pairs_, [1, 2, 3, 3, 0]) == pytest.approx(1 / 2)  # g h i has one pair only
     assert extraction.told_apart(pairs_, [1, 1, 3, 3, 0]) == 0
     assert np.isnan(extraction.told_apart(pairs_[-1:], [0]))
+
+
+def test_ties_of_the_best_reader_are_shared():
+    assert extraction.best_confusion(np.array([[0.5, 0.5, 0.0]])) == pytest.approx(
+        np.array([[0.25, 0.25, 0], [0.25, 0.25, 0], [0, 0, 0]]))
+
+
+def test_strata_are_weighted_by_the_group():
+    values = [1.0] * 9 + [0.0] * 3 + [0.0] * 3 + [0.0] * 9  # stratum 0: difference 1; stratum 1: 0
+    groups, strata = ["a"] * 9 + ["b"] * 3 + ["a"] * 3 + ["b"] * 9, [0] * 12 + [1] * 12
+    gap = extraction.matched_gap(values, groups, strata, "a", resamples=50)
+    assert gap.value == pytest.approx(0.75)
+    weights = check._gaps(np.array(values), np.array(strata), np.array(groups) == "a")
+    assert gap.value == pytest.approx(weights["right"])  # what the exercise teaches

@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from tools import checkpoints_text, records
 from utils import dialogue, models, translation
 
-
 # Shares and probabilities may move by this much, scores of a hundred points by the other.
 SHARE, POINTS = 0.06, 3.0
 

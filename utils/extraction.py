@@ -71,10 +71,9 @@ def confusion(labels: np.ndarray, said: np.ndarray, states: int) -> np.ndarray:
 
 
 def best_confusion(exact: np.ndarray) -> np.ndarray:
-    """What `confusion` is expected to be for a reader who always names the likeliest state."""
-    table = np.zeros((exact.shape[1],) * 2)
-    np.add.at(table.T, exact.argmax(1), exact / len(exact))
-    return table
+    """What `confusion` is expected to be for a reader who names the likeliest state, and tosses a coin for ties."""
+    best = np.isclose(exact, exact.max(1, keepdims=True))
+    return exact.T @ (best / best.sum(1, keepdims=True)) / len(exact)
 
 
 def story_sentences(world: World, count: int, seed: int) -> list[Sentence]:

@@ -13,6 +13,7 @@ are not scored (Devlin et al. 2019, section 5.3). An entity counts as found only
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -187,11 +188,18 @@ def mark(words: Sequence[str], head: tuple[int, int], tail: tuple[int, int]) -> 
 
 
 def story_candidates(document: Any, i: int) -> list[Candidate]:
-    """Every two entities of a sentence of the world, with the relation stated between them, in its direction."""
+    """Every two entities of a sentence of the world, with the relation stated between them, in its direction.
+
+    Pairs without a relation are turned round by a coin that depends on the words alone, or else "tail first" would
+    give away that something is stated.
+    """
     words, tags = from_story(document, i)
     stated = {(head, tail): relation for relation, head, tail in document.relations(i)}
     places = [start for _, start, _ in spans(tags)]
-    both = [(a, b) if (b, a) not in stated else (b, a) for k, a in enumerate(places) for b in places[k + 1 :]]
+    both = [(a, b) for k, a in enumerate(places) for b in places[k + 1 :]]
+    coin = [zlib.crc32(f"{' '.join(words)} {a} {b}".encode()) % 2 for a, b in both]
+    both = [(b, a) if (b, a) in stated or (turned and (a, b) not in stated) else (a, b)
+            for (a, b), turned in zip(both, coin, strict=True)]
     return [Candidate(words, (a, a + 1), (b, b + 1), stated.get((a, b), NONE)) for a, b in both]
 
 

@@ -54,6 +54,7 @@ WRONG = {
     "align_labels": [
         (_align(later="labels[word]"), "every piece carries"),
         (_align(special="0"), "scored as O"),
+        (_align(special="None"), "a label is None"),
         (_align(later="0"), "second piece is no name"),
         ("def align_labels(word_ids, labels):\n"
          "    return [-100 if w is None or w == after else labels[w]\n"
@@ -66,7 +67,14 @@ WRONG = {
         (SPANS.replace("open_[1], place)", "open_[1], place - 1)"), "one past it"),
         (SPANS.replace('part != "I" or', 'part == "O" or'), "side by side became one"),
         (SPANS.replace(" or kind != open_[0]", ""), "compare the types"),
+        ("def find_spans(tags):\n    found = []\n    for place, tag in enumerate(tags):\n"
+         "        part, _, kind = tag.partition('-')\n"
+         "        if part == 'I' and found and found[-1][0] == kind:\n"
+         "            found[-1] = (kind, found[-1][1], place + 1)\n"
+         "        elif part != 'O':\n            found.append((kind, place, place + 1))\n    return found",
+         "an O closes the entity"),
         (SPANS.replace('if part != "O" and not open_', 'if part == "B"'), "was dropped"),
+        (SPANS.replace("found.append((open_[0],", "found.append(('B-' + open_[0],"), "what follows B- or I-"),
         (SPANS.replace("return found", "return [kind for kind, _, _ in found]"), "triples"),
     ],
     "mark_entities": [
@@ -85,6 +93,12 @@ WRONG = {
             "                   (tail[0], 1, '[E2]'), (min(tail[1] + 1, len(words)), 0, '[/E2]')], reverse=True)\n"
             "    marked = list(words)\n    for place, _, text in ends:\n        marked.insert(place, text)\n"
             "    return marked"), "too far right"),
+        (MARK.replace("place == end", "place == 99").replace("place == start", "place == end").replace(
+            "place == 99", "place == start").replace("[/E{number}]", "[!E{number}]").replace(
+            "[E{number}]", "[/E{number}]").replace("[!E{number}]", "[E{number}]"), "close before you open"),
+        ("def mark_entities(words, head, tail):\n"
+         "    return (words[:head[0]] + ['[E1]'] + words[head[0]:head[1]] + ['[/E1]'] + words[head[1]:tail[0]]\n"
+         "            + ['[E2]'] + words[tail[0]:tail[1]] + ['[/E2]'] + words[tail[1]:])", "slices that assume"),
         (MARK.replace('marked.append(f"[/E{number}]")', "pass"), "closing markers are missing"),
         (MARK.replace("return marked", "return ' '.join(marked)"), "not a text"),
     ],
@@ -96,6 +110,10 @@ WRONG = {
         (GAP.replace("total += len(own)", "total += len(others)").replace("weight += len(own)",
                                                                            "weight += len(others)"),
          "the group's own"),
+        (GAP.replace("total += len(own)", "total += len(own) * 1.0 + len(others)").replace(
+            "len(own) * 1.0 + len(others) *", "(len(own) + len(others)) *").replace(
+            "weight += len(own)", "weight += len(own) + len(others)"), "weight by all names"),
+        (GAP.replace("return total / weight", "return total / inside.sum()"), "a length that was left out"),
         (GAP.replace("own.mean() - others.mean()", "others.mean() - own.mean()"), "sign is reversed"),
         (GAP.replace("        if len(others):\n            total += len(own) * (own.mean() - others.mean())\n"
                      "            weight += len(own)",

@@ -37,7 +37,9 @@ def align_labels(answer):
     """One label per token: the word's at its first piece, -100 elsewhere."""
     for word_ids, labels in zip(WORD_IDS, LABELS, strict=True):
         got = call(answer, word_ids, labels)
+        got = got.tolist() if hasattr(got, "tolist") else got
         expect_true(isinstance(got, list | tuple), "return a list with one label for each token.")
+        expect_true(None not in got, "a label is None; special tokens get -100, which the loss leaves out.")
         got = [int(value) for value in got]
         expect_true(len(got) == len(word_ids), f"there are {len(word_ids)} tokens, special ones included, but your "
                     f"list has {len(got)} labels; give one for each token.")
@@ -58,6 +60,7 @@ TAGS = [
     ["O", "B-PER", "B-PER", "I-PER", "O", "B-ORG", "I-ORG"],
     ["B-PER", "I-LOC", "O", "I-ORG", "I-ORG"],
     ["O", "O"],
+    ["B-PER", "O", "I-PER", "O"],
 ]
 
 
@@ -68,7 +71,8 @@ def _spans(tags, mistake=""):
         if tag == "O":
             continue
         part, kind = tag.split("-")
-        same = bool(found) and found[-1][2] == place and (found[-1][0] == kind or mistake == "type ignored")
+        next_to = bool(found) and (found[-1][2] == place or mistake == "O ignored")
+        same = next_to and (found[-1][0] == kind or mistake == "type ignored")
         if same and (part == "I" or mistake == "adjacent"):
             found[-1][2] = place + 1
         elif part == "B" or mistake != "lone":
@@ -86,18 +90,21 @@ def find_spans(answer):
         expect_true(isinstance(got, list | tuple | set) and all(
             isinstance(s, list | tuple) and len(s) == 3 for s in got),
             "return a list of triples (type, first word, one past the last word).")
+        expect_true(not any(str(kind)[:2] in ("B-", "I-") for kind, *_ in got),
+                    "the type is what follows B- or I-, for instance PER.")
         got = sorted((str(kind), int(start), int(end)) for kind, start, end in got)
         mistakes = {
             "end lost": "an entity that ends with the sentence is missing; close what is open after the loop.",
             "inclusive": "your ends are the last word itself; give one past it, as in words[start:end].",
             "adjacent": "two entities side by side became one; a B- always begins a new one.",
             "type ignored": "an I- of another type was joined to the entity before it; compare the types too.",
+            "O ignored": "an O closes the entity before it; an I- after an O begins a new one.",
             "lone": "an I- without a matching entity before it was dropped; the usual evaluation counts it as a "
             "beginning, because the model did claim an entity there.",
         }
         expect_items(got, sorted(_spans(tags)), name="your list of entities", mistakes=[
             (name, sorted(_spans(tags, name)), message) for name, message in mistakes.items()])
-    return "equal to the reference on four sentences, with neighbours, lone I- tags and an entity at the end."
+    return "equal to the reference on five sentences, with neighbours, lone I- tags and an entity at the end."
 
 
 WORDS = "mary of kestrix moved to zelmar".split()
@@ -115,6 +122,8 @@ def _marked(words, head, tail, mistake=""):
         inserts = [(min(place + (order == 0), len(words)), order, text) for place, order, text in inserts]
     if mistake == "openings only":
         inserts = [insert for insert in inserts if insert[1] == 1]
+    if mistake == "opened first":
+        inserts = [(place, 1 - order, text) for place, order, text in inserts]
     marked = list(words)
     # from the right, so that earlier places stay valid; at one place a closing stands before an opening
     order = sorted(inserts, reverse=mistake != "shifted")
@@ -140,8 +149,13 @@ def mark_entities(answer):
             "same marker": "head and tail carry the same marker, so nobody can tell which is which.",
             "late": "a closing marker stands one word too far right; the end is one past the last word, so it goes "
             "before words[end].",
+            "opened first": "where one entity ends and the other begins, a marker is opened before the other is "
+            "closed; close before you open.",
             "openings only": "the closing markers are missing, so the end of a name of several words is not shown.",
         }
+        if head > tail:
+            expect_true(len(got) == len(expected), f"with the tail first your list has {len(got)} items instead of "
+                        f"{len(expected)}; slices that assume the head stands first lose or repeat words.")
         expect_items(got, expected, name="your list of words", mistakes=[
             (name, _marked(WORDS, head, tail, name), message) for name, message in mistakes.items()])
     return "equal to the reference in four cases, with the tail first, and with two entities side by side."
@@ -158,6 +172,8 @@ def _gaps(values, strata, inside):
         "raw": float(values[inside].mean() - values[~inside].mean()),
         "unweighted": float(difference.mean()),
         "others": float(other_size @ difference / other_size.sum()),
+        "all": float((own_size + other_size) @ difference / (own_size + other_size).sum()),
+        "left-out counted": float(own_size @ difference / inside.sum()),
         "reversed": float(-(own_size @ difference) / own_size.sum()),
     }
 
@@ -183,6 +199,9 @@ def same_length_gap(answer):
              "each by the group's number of names there."),
             ("others", gaps["others"], "you weight by the others' names; weight by the group's own, because the "
              "question is about them."),
+            ("all", gaps["all"], "you weight by all names of a length; weight by the group's own."),
+            *([("left-out counted", gaps["left-out counted"], "you divide by all names of the group, also those of a "
+                "length that was left out; divide by the number of names compared.")] if case == 2 else []),
             ("reversed", gaps["reversed"], "the sign is reversed: the group's mean comes first."),
         ])
     return "equal to the reference on three sets of names, one of them with a length that cannot be compared."
