@@ -3,7 +3,7 @@
     reading = attribution.read(tokenizer, "the soup was cold .")
     target = attribution.predicted(model, reading)
     attribution.integrated_gradients(model, reading, target)          # (words,), nats
-    attribution.shapley(model, reading, target, permutations=20, seed=0)
+    attribution.shapley(model, reading, target, permutations=12, seed=0)
 
 What is explained is always the log-odds of one class, F = log p / (1 - p), in nats. A word that is *taken away* is
 replaced by a blank, [MASK] by default, in all its pieces; [CLS] and [SEP] always stay. So integrated gradients and
@@ -245,7 +245,7 @@ def marginal_contributions(worth: Game, players: int, orders: np.ndarray) -> np.
     return np.take_along_axis(np.diff(values, axis=1), place, axis=1)
 
 
-def random_orders(players: int, count: int, seed: int) -> np.ndarray:
+def random_orders(players: int, count: int, seed: int | Sequence[int]) -> np.ndarray:
     """`count` random orders, (count, players), in pairs of an order and its reverse, which cancels some noise."""
     rng = np.random.default_rng(seed)
     half = rng.permuted(np.tile(np.arange(players), (-(-count // 2), 1)), axis=1)
@@ -262,7 +262,8 @@ def occlusion(model: Any, reading: Reading, target: int) -> np.ndarray:
     return occlude(game(model, reading, target), len(reading.words))
 
 
-def shapley(model: Any, reading: Reading, target: int, permutations: int = 20, seed: int = 0) -> np.ndarray:
+def shapley(model: Any, reading: Reading, target: int, permutations: int = 12,
+            seed: int | Sequence[int] = 0) -> np.ndarray:
     """Shapley values of the words, from random orders (Štrumbelj and Kononenko 2010): (words,), nats.
 
     Costs permutations * (words + 1) texts. The sum over words is F(text) - F(blank) exactly, whatever the number of
@@ -286,7 +287,7 @@ def attention_of_cls(model: Any, reading: Reading, rolled: bool = False) -> np.n
     return by_word(reading, row)
 
 
-METHODS: dict[str, Callable[[Any, Reading, int, int], np.ndarray]] = {
+METHODS: dict[str, Callable[[Any, Reading, int, Any], np.ndarray]] = {
     "random": lambda model, reading, target, seed: np.random.default_rng(seed).random(len(reading.words)),
     "attention, last layer": lambda model, reading, target, seed: attention_of_cls(model, reading),
     "attention rollout": lambda model, reading, target, seed: attention_of_cls(model, reading, rolled=True),
