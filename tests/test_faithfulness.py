@@ -133,3 +133,30 @@ def test_similarity():
     assert fa.similarity([1, 1, 1], [3, 2, 1]) == 0.0
     with pytest.raises(ValueError, match="3 and 2"):
         fa.similarity([1, 2, 3], [1, 2])
+
+
+def test_foresight():
+    random = np.random.default_rng(0)
+    moved, texts = random.normal(size=60), np.repeat(np.arange(30), 2)
+    perfect = fa.foresight(3 * moved, moved, texts)
+    assert perfect.value == pytest.approx(1) and perfect.low == pytest.approx(1)
+    assert fa.foresight(-moved, moved, texts).value == pytest.approx(-1)
+    nothing = fa.foresight(random.normal(size=60), moved, texts)
+    assert nothing.low < 0 < nothing.high and nothing == fa.foresight(*_again(), texts)
+
+
+def _again():
+    random = np.random.default_rng(0)
+    moved = random.normal(size=60)
+    return random.normal(size=60), moved
+
+
+def test_foresight_counts_texts_not_edits():
+    random = np.random.default_rng(1)
+    said, moved = random.normal(size=20), random.normal(size=20)
+    once = fa.foresight(said, moved, np.arange(20))
+    copied = fa.foresight(np.repeat(said, 4), np.repeat(moved, 4), np.repeat(np.arange(20), 4))
+    assert copied.value == pytest.approx(once.value)
+    assert copied.high - copied.low == pytest.approx(once.high - once.low, abs=0.05), "copies add no certainty"
+    with pytest.raises(ValueError, match="three texts"):
+        fa.foresight([1, 2], [1, 2], [0, 0])

@@ -1,8 +1,9 @@
 """Is an attribution right? Marks against words that are known to decide, and metrics that need no answer key.
 
 With a key (`utils.planted`): `precision_at_k`, `mean_rank`. Without one: `comprehensiveness` and `sufficiency`, as in
-ERASER (DeYoung et al. 2020, section 4.2), and `cascade`, the randomisation test of Adebayo et al. (2018). The metrics
-are of games (`utils.attribution.game`), so they can be checked by hand on a toy.
+ERASER (DeYoung et al. 2020, section 4.2), `cascade`, the randomisation test of Adebayo et al. (2018), and `foresight`,
+which asks whether an attribution predicts what an edit does. The metrics are of games (`utils.attribution.game`), so
+they can be checked by hand on a toy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from utils import finetune
+from utils import finetune, stats
 from utils.attribution import Game
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)  # of the words that are taken away or kept; DeYoung et al. (2020), section 4.2
@@ -110,9 +111,31 @@ def cascade(model: Any, seed: int) -> Iterator[tuple[str, Any]]:
 
 def similarity(one: Sequence[float], two: Sequence[float]) -> float:
     """Spearman's rank correlation of the absolute scores of two attributions; 0 where one of them is constant."""
-    a, b = (rankdata(np.abs(np.asarray(scores, dtype=float))) for scores in (one, two))
+    a, b = (np.abs(np.asarray(scores, dtype=float)) for scores in (one, two))
     if len(a) != len(b):
         raise ValueError(f"attributions of one text are compared; these have {len(a)} and {len(b)} words.")
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(np.nan_to_num(_spearman(a, b)))
+
+
+# ------------------------------------------------------------------------------------------ against what an edit does
+
+
+def foresight(said: Sequence[float], moved: Sequence[float], texts: Sequence, *, resamples: int = 2000,
+              seed: int = 0) -> stats.Estimate:
+    """Spearman's correlation of what was predicted with what happened, its interval from resampling whole texts.
+
+    said, moved: one number per edit; texts: which text each edit belongs to, as edits of one text are not independent.
+    """
+    said, moved = np.asarray(said, dtype=float), np.asarray(moved, dtype=float)
+    names, place = np.unique(np.asarray(texts), return_inverse=True)
+    if not len(said) == len(moved) == len(place) or len(names) < 3:
+        raise ValueError(f"edits of three texts or more are needed: {len(said)} and {len(moved)} of {len(names)} texts.")
+    rows, rng = [np.flatnonzero(place == k) for k in range(len(names))], np.random.default_rng(seed)
+    draws = [np.concatenate([rows[k] for k in rng.integers(len(names), size=len(names))]) for _ in range(resamples)]
+    spread = [_spearman(said[draw], moved[draw]) for draw in draws]
+    return stats.Estimate(_spearman(said, moved), *map(float, np.nanquantile(spread, [0.025, 0.975])))
+
+
+def _spearman(one: np.ndarray, two: np.ndarray) -> float:
+    a, b = rankdata(one), rankdata(two)
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else float("nan")

@@ -19,7 +19,7 @@ def exam(panels: dict[str, tuple[pd.DataFrame, float]], label: str = "share of t
         rows = np.arange(len(table))[::-1]
         ends = np.maximum([table["value"] - table["low"], table["high"] - table["value"]], 0)
         ax.errorbar(table["value"], rows, xerr=ends, linestyle="", marker="D", markersize=4.5, color=PALETTE[0],
-                    capsize=3)  # fmt: skip
+                    capsize=3, markevery=1)  # fmt: skip
         truth_line(ax, chance, "chance", vertical=True)
         ax.set_title(title, fontsize=10)
         ax.set_yticks(rows, table["method"])
@@ -36,24 +36,25 @@ def path(alpha: np.ndarray, value: np.ndarray, slope: np.ndarray, unit: str = "l
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.9))
     left.plot(alpha, value, color=PALETTE[0], marker="")
     left.plot([0, 1], [value[-1] - slope[-1], value[-1]], color=PALETTE[1], linestyle="--", marker="",
-              label="straight on with the slope at the end")  # fmt: skip
+              label="straight on with\nthe slope at the end")  # fmt: skip
     left.set_ylabel(f"F, {unit}")
     right.plot(alpha, slope, color=PALETTE[0], marker="")
-    right.fill_between(alpha, slope, 0, color=PALETTE[2], alpha=0.4, linewidth=0, label="area: F(text) − F(blank)")
+    right.fill_between(alpha, slope, 0, color=PALETTE[2], alpha=0.4, linewidth=0, label="area:\nF(text) − F(blank)")
     right.set_ylabel("slope of F along the way (nats)")
     for ax in (left, right):
         ax.set_xlabel("share of the way from the blank text, α")
-        ax.legend(loc="best", fontsize=8)
+        ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.85), fontsize=8)
     return figure
 
 
 def cascade(table: pd.DataFrame, label: str) -> Figure:
-    """How like the first attribution stays while weights are drawn anew: rows the stages in order, columns methods."""
+    """How like the first attribution stays while weights are drawn anew: rows the stages in order, columns at most six
+    methods."""
     figure, ax = plt.subplots(figsize=(7.2, 3.5))
     x = np.arange(len(table))
     for k, name in enumerate(table.columns):
-        ax.plot(x, table[name], color=PALETTE[k % len(PALETTE)], linestyle=LINESTYLES[k % len(LINESTYLES)],
-                marker=MARKERS[k % len(MARKERS)], markevery=1, label=name)  # fmt: skip
+        colour, line, marker = ((*PALETTE, GREY)[k], (*LINESTYLES, (0, (1, 1)))[k], (*MARKERS, "P")[k])
+        ax.plot(x, table[name], color=colour, linestyle=line, marker=marker, markevery=1, label=name)
     ax.axhline(0, color=GREY, linewidth=0.8, marker="")
     ax.set_xticks(x, table.index)
     ax.set_xlabel("drawn anew, from the answer down")
@@ -64,16 +65,20 @@ def cascade(table: pd.DataFrame, label: str) -> Figure:
 
 
 def against(table: pd.DataFrame, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
-    """Methods as labelled points, one column against another; index: the methods' names."""
-    figure, ax = plt.subplots(figsize=(6.4, 3.8))
+    """Methods as points, one column against another, with their names (the index) to the right of them."""
+    figure, ax = plt.subplots(figsize=(7.0, 3.6))
     ax.plot(table[x], table[y], linestyle="", marker="o", color=PALETTE[0], markevery=1)
-    for name, row in table.iterrows():
-        right = row[x] < table[x].min() + 0.6 * np.ptp(table[x])
-        ax.annotate(name, (row[x], row[y]), xytext=(6 if right else -6, -3), textcoords="offset points", fontsize=8,
-                    ha="left" if right else "right")  # fmt: skip
+    right, apart = table[x].max() + 0.06 * np.ptp(table[x]), 0.075 * np.ptp(table[y])
+    height = -np.inf
+    for name, row in table.sort_values(y).iterrows():
+        height = max(height + apart, row[y])
+        ax.annotate(name, (row[x], row[y]), xytext=(right, height), fontsize=8, va="center",
+                    arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0})  # fmt: skip
+    ax.set_xlim(table[x].min() - 0.06 * np.ptp(table[x]), right + 0.33 * np.ptp(table[x]))
+    ax.set_xticks([tick for tick in ax.get_xticks() if tick <= table[x].max() + 1e-9])
+    ax.set_ylim(table[y].min() - 0.08 * np.ptp(table[y]), max(height, table[y].max()) + 0.06 * np.ptp(table[y]))
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.margins(0.12)
     return figure
 
 
