@@ -129,7 +129,7 @@ def foresight(said: Sequence[float], moved: Sequence[float], texts: Sequence, *,
     said, moved = np.asarray(said, dtype=float), np.asarray(moved, dtype=float)
     names, place = np.unique(np.asarray(texts), return_inverse=True)
     if not len(said) == len(moved) == len(place) or len(names) < 3:
-        raise ValueError(f"edits of three texts or more are needed: {len(said)} and {len(moved)} of {len(names)} texts.")
+        raise ValueError(f"edits of three texts are needed: {len(said)} and {len(moved)} of {len(names)} texts.")
     rows, rng = [np.flatnonzero(place == k) for k in range(len(names))], np.random.default_rng(seed)
     draws = [np.concatenate([rows[k] for k in rng.integers(len(names), size=len(names))]) for _ in range(resamples)]
     spread = [_spearman(said[draw], moved[draw]) for draw in draws]
