@@ -138,7 +138,7 @@ def train(texts: Sequence[Case], seed: int, *, blanks: bool = False, labels: Seq
 def with_blanks(examples: Sequence[dict], tokenizer: Any, seed: int) -> list[dict]:
     """The same examples with words replaced by [MASK]: a share of each text's words, drawn evenly from 0 to 1.
 
-    So a classifier meets in training what an attribution will show it (Hase et al. 2021, section 5).
+    So a classifier meets in training what an attribution will show it (Hase et al. 2021, arXiv 2106.00786).
     """
     rng, kept = np.random.default_rng([seed, 16]), {tokenizer.cls_token_id, tokenizer.sep_token_id}
     changed = []
