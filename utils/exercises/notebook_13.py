@@ -224,7 +224,7 @@ def depends_on_the_answer(answer):
              "same whatever the classifier answers; draw only `model.classifier` anew, nothing below it."),
             ("word length", lambda m, r: np.array([float(len(word)) for word in r.words]), "your test passes the "
              "lengths of the words, which know nothing of the model."),
-            ("scaled", lambda m, r: np.array([len(word) for word in r.words]) * float(m.classifier.weight.detach().norm()),
+            ("scaled", lambda m, r: np.array([len(word) * m.classifier.weight.norm().item() for word in r.words]),
              "your test passes scores that are only scaled by another factor; compare the order of the words."),
             ("noise", lambda m, r: np.random.random(len(r.words)), "your test passes pure noise, which changes from "
              "call to call; ask first that the same model gives the same scores twice."),
