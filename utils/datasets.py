@@ -1,7 +1,8 @@
 """Data of the course: `load(name)` gives a table, `fetch(name)` gives the folder of a public data set.
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
-`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"entity-sentences"`, `"people"`, `"resumes"`, `"postings"`,
+`"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"opinion-edits"`, `"entity-sentences"`, `"people"`, `"resumes"`,
+`"postings"`,
 `"crows-pairs-scores"`, `"bert-mediation"`, `"bert-mediation-heads"`, `"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
@@ -84,6 +85,12 @@ def opinions() -> pd.DataFrame:
     return pd.read_csv(DATA / "opinions.csv", keep_default_na=False)
 
 
+def opinion_edits() -> pd.DataFrame:
+    """96 edited test texts of the opinions. Columns: `id` (of the opinion), `kind` ("turns": the verdict becomes the
+    other, "keeps": it stays), `text` (edited)."""
+    return pd.read_csv(DATA / "opinion_edits.csv", keep_default_na=False)
+
+
 def entity_sentences() -> pd.DataFrame:
     """520 sentences with slots for people (see `utils.entities`). Columns: `id`, `split`, `text`, `relations`,
     `second_relations` (a blind second labelling)."""
@@ -158,6 +165,7 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "two-senses": two_senses,
     "sentence-pairs": sentence_pairs,
     "opinions": opinions,
+    "opinion-edits": opinion_edits,
     "entity-sentences": entity_sentences,
     "people": people,
     "resumes": resumes,
