@@ -2,8 +2,7 @@
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
 `"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"opinion-edits"`, `"entity-sentences"`, `"people"`, `"resumes"`,
-`"postings"`,
-`"crows-pairs-scores"`, `"bert-mediation"`, `"bert-mediation-heads"`, `"glossary"`.
+`"postings"`, `"crows-pairs-scores"`, `"bert-mediation"`, `"bert-mediation-heads"`, `"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
 better read where their authors keep them. `fetch` downloads one from a pinned address (a commit, so it cannot change),
