@@ -37,6 +37,13 @@ def test_the_parts_make_up_the_batch():
     assert share_of("mlm_loss", batch, batch) == 1.0
 
 
+def test_causal_parts_weigh_by_the_words_that_they_score():
+    batch = {"labels": torch.tensor([[3, 5, 6, 3, 8, 3], [3, 7, 3, -100, -100, -100]])}  # 3: the separator
+    parts = [Group(rank, 2).part_of(batch)[0] for rank in range(2)]
+    assert [share_of("causal_loss", part, batch, 3) for part in parts] == [3 / 4, 1 / 4]  # 5 6 8 and 7
+    assert [share_of("separator_loss", part, batch, 3) for part in parts] == [2 / 3, 1 / 3]
+
+
 def test_two_processes_equal_one_with_the_double_batch(tmp_path):
     text = tmp_path / "toy.txt"
     text.write_text("\n\n".join("\n".join(document) for document in toy_documents(60)), encoding="utf-8")

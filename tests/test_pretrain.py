@@ -161,7 +161,7 @@ def test_kill_minus_nine_leaves_the_last_good_state(text, straight, tmp_path):
     assert same_weights(pretrain(tmp_path, resume=True).model, straight.model)
 
 
-def test_resume_refuses_other_settings_and_finds_nothing_elsewhere(text, tmp_path, capsys):
+def test_resume_refuses_other_settings_and_finds_nothing_elsewhere(text, tmp_path, capsys, monkeypatch):
     pretrain(tmp_path, text=(text,), on_step=interrupt_at(2), **TINY)
     with pytest.raises(ValueError, match="steps=12, not 20"):
         pretrain(tmp_path, resume=True, steps=20)
@@ -171,6 +171,9 @@ def test_resume_refuses_other_settings_and_finds_nothing_elsewhere(text, tmp_pat
         pretrain(tmp_path / "other", resume=True)
     with pytest.raises(ValueError, match="give out="):
         pretrain(resume=True)
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match=r"ran on 1 process\(es\), not 2"):
+        patch.setattr(pretraining.distributed, "group", lambda: pretraining.distributed.Group(0, 2))
+        pretrain(tmp_path, resume=True)
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:1000])
     assert main(["--out", str(tmp_path), "--resume"]) == 1
     said = capsys.readouterr().err

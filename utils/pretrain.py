@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from utils import checkpoint, distributed, optim
 from utils.corpus import IGNORED, CorpusError, PairBatches
-from utils.forward import losses
+from utils.forward import losses, separate
 from utils.precision import PRECISIONS, choose_dtype, choose_product_dtype, name_of
 from utils.recipe import OBJECTIVES, Recipe, build_batches, build_model, prepare_text
 from utils.training_record import Training, record_of, report
@@ -54,7 +54,7 @@ def train(training: Training, batches: PairBatches, optimizers: list[torch.optim
         part = {name: tensor.to(model.device) for name, tensor in part.items()}
         with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
             parts = losses(model, part, recipe.objective)
-        parts = {name: loss * share_of(name, part, whole) for name, loss in parts.items()}
+        parts = {name: loss * share_of(name, part, whole, model.config.eos_token_id) for name, loss in parts.items()}
         sum(parts.values()).backward()
         group.add_up_gradients(model)
         for optimizer in optimizers:
@@ -68,15 +68,16 @@ def train(training: Training, batches: PairBatches, optimizers: list[torch.optim
             return
 
 
-def share_of(loss: str, part: dict[str, Tensor], whole: dict[str, Tensor]) -> float:
-    """Which share of a batch's scored places this process has: 1 when it trains alone."""
+def share_of(loss: str, part: dict[str, Tensor], whole: dict[str, Tensor], separator_id: int | None = None) -> float:
+    """Which share of the places that a loss scores in a batch this process has: 1 when it trains alone."""
     name = "next_sentence_label" if loss == "nsp_loss" else "labels"
     if len(part[name]) == len(whole[name]):
         return 1.0
-    if loss in ("causal_loss", "separator_loss"):
-        return len(part[name]) / len(whole[name])
-    mine, all_of_them = (int((batch[name] != IGNORED).sum()) for batch in (part, whole))
-    return mine / max(all_of_them, 1)
+    mine, all_of_them = part[name], whole[name]
+    if loss in ("causal_loss", "separator_loss"):  # the first token of a row has no one before it to foresee it
+        chosen = 0 if loss == "separator_loss" else 1
+        mine, all_of_them = (separate(labels[:, 1:], separator_id)[chosen] for labels in (mine, all_of_them))
+    return int((mine != IGNORED).sum()) / max(int((all_of_them != IGNORED).sum()), 1)
 
 
 # ---------------------------------------------------------------------------- before and after the loop
@@ -107,7 +108,8 @@ def pretrain(out: str | Path | None = None, *, resume: bool = False, on_step: On
 
     def save() -> None:
         if folder and group.rank == 0:
-            state = {"recipe": recipe.as_dict(), "history": training.history, "tokens": training.tokens}
+            state = {"recipe": recipe.as_dict(), "history": training.history, "tokens": training.tokens,
+                     "processes": group.size}
             checkpoint.save_state(folder, training.model, optimizers, state)
 
     batches = build_batches(recipe, text, processes=group.size)
@@ -141,6 +143,10 @@ def _begin(folder: Path | None, resume: bool, settings: dict[str, Any]) -> tuple
         if value != getattr(recipe, name):
             raise ValueError(f"The interrupted training has {name}={getattr(recipe, name)!r}, not {value!r}; "
                              "leave the setting out to go on with it, or start over in another folder.")
+    before, now = facts.get("processes", 1), distributed.group().size
+    if before != now:
+        raise ValueError(f"The interrupted training ran on {before} process(es), not {now}, and the batches grow with "
+                         "their number; go on with the same number, or start over in another folder.")
     return recipe, facts
 
 

@@ -16,16 +16,24 @@ DOCUMENTS = [
     ["rain fell ."],
     ["two boys ran .", "one of them won .", "he was proud .", "his sister laughed ."],
 ]
-SPOIL = [False, True, True, False, True]
-CHOICE = [0.10, 0.85, 0.40, 0.99, 0.05]
+OTHERS = [
+    ["snow lay on the hills .", "the road was closed ."],
+    ["she baked bread .", "it smelt good .", "then we ate it .", "nobody was hungry ."],
+    ["the train stood still ."],
+    ["he sang .", "they clapped ."],
+]
+CASES = (
+    (DOCUMENTS, [False, True, True, False, True], [0.10, 0.85, 0.40, 0.99, 0.05]),
+    (OTHERS, [True, False, True, True, False], [0.62, 0.30, 0.95, 0.08, 0.50]),
+)
 
 
-def _pairs(spoil, choice, *, inverted=False, own_too=False, across=False, spoil_first=False, restarts=False,
-           nearest=False):
-    """The pairs of DOCUMENTS, soundly or with one mistake."""
-    sentences = [(d, s) for d, document in enumerate(DOCUMENTS) for s in document]
+def _pairs(documents, spoil, choice, *, inverted=False, own_too=False, across=False, spoil_first=False,
+           restarts=False, nearest=False):
+    """The pairs of the documents, soundly or with one mistake."""
+    sentences = [(d, s) for d, document in enumerate(documents) for s in document]
     pairs, draws = [], iter(zip(spoil, choice, strict=True))
-    rows = [(d, document[i], document[i + 1]) for d, document in enumerate(DOCUMENTS) for i in range(len(document) - 1)]
+    rows = [(d, document[i], document[i + 1]) for d, document in enumerate(documents) for i in range(len(document) - 1)]
     if across:
         rows = [(d, s, after) for (d, s), (_, after) in zip(sentences, sentences[1:], strict=False)]
     place = {}
@@ -45,31 +53,41 @@ def _pairs(spoil, choice, *, inverted=False, own_too=False, across=False, spoil_
 @exercise("3.1")
 def build_pairs(answer):
     """Sentence pairs with their labels, from documents and given draws."""
-    got = call(answer, DOCUMENTS, SPOIL, CHOICE)
+    for documents, spoil, choice in CASES:
+        _one_list(call(answer, documents, list(spoil), list(choice)), documents, spoil, choice)
+    return "five pairs each from two lists of documents, 0 for IsNext, no stranger from the pair's own document."
+
+
+def _one_list(got, documents, spoil, choice):
+    """Hold one list of pairs against what the draws ask for."""
     expect_true(isinstance(got, list | tuple) and len(got) > 0 and all(
         isinstance(p, list | tuple) and len(p) == 3 for p in got),
         "return a list of triples (first, second, label), one for each pair.")
     got = [(p[0], p[1], int(p[2])) for p in got]
-    expected = _pairs(SPOIL, CHOICE)
-    expect_true(len(got) <= 5 or got[2][0] != "then it woke .",
+    expected = _pairs(documents, spoil, choice)
+    last = [document[-1] for document in documents]
+    expect_true(len(got) <= len(expected) or all(first not in last for first, _, _ in got),
                 "a pair begins with the last sentence of a document, which has no neighbour there; the next "
                 "sentence in the list belongs to another document, so it is no IsNext.")
+
+    def mistaken(**how):
+        return _pairs(documents, spoil, choice, **how)
+
     expect_items(got, expected, name="your list of pairs", mistakes=[
-        ("inverted", _pairs(SPOIL, CHOICE, inverted=True),
+        ("inverted", mistaken(inverted=True),
          "the labels are the wrong way round: in BERT 0 means IsNext and 1 NotNext, though 1 would look like 'yes'."),
-        ("own document", _pairs(SPOIL, CHOICE, own_too=True),
+        ("own document", mistaken(own_too=True),
          "you draw from all sentences, so a wrong neighbour may come from the same document, or even be the right "
          "one; leave the pair's own document out."),
-        ("first replaced", _pairs(SPOIL, CHOICE, spoil_first=True),
+        ("first replaced", mistaken(spoil_first=True),
          "you replace the first sentence; the first stays, and the second is exchanged."),
-        ("restarts", _pairs(SPOIL, CHOICE, restarts=True),
+        ("restarts", mistaken(restarts=True),
          "k begins again at 0 in each document; it counts the pairs of all documents together."),
-        ("rounded", _pairs(SPOIL, CHOICE, nearest=True),
+        ("rounded", mistaken(nearest=True),
          "the number of the stranger is rounded to the nearest; take int(choice[k] * len(others)), which cuts off."),
         ("all labelled next", [(a, b, 0) for a, b, _ in expected],
          "every label is 0; a pair whose second sentence was replaced is NotNext, 1."),
     ])
-    return "five pairs from three documents, with 0 for IsNext, and no stranger from the pair's own document."
 
 
 @exercise("3.2")
