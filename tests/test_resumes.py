@@ -92,7 +92,7 @@ def test_the_columns_fit_together(table):
 def test_the_texts_are_short_single_and_clean(table):
     assert table["text"].is_unique
     assert table["text"].map(lambda text: 45 <= len(words(text)) <= 85).all()
-    assert table["text"].str.isascii().all() and not table["text"].str.contains(r"  |[\n\t]|^ | $").any()
+    assert table["text"].map(str.isascii).all() and not table["text"].str.contains(r"  |[\n\t]|^ | $").any()
     slots = table["text"].str.count(re.escape("{name}"))
     assert slots.isin([1, 2]).all() and (slots == table["text"].str.count(r"[{}]") / 2).all()
     lengths = table["text"].map(lambda text: len(words(text))).groupby(table["suitable"]).mean()
