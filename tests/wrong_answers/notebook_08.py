@@ -10,6 +10,10 @@ SHARED = """def shared_score(sentence, partner, log_p):
     places = [i for kind, a, b, _, _ in matcher.get_opcodes() if kind {kind} "equal" for i in range(a, b)]
     return {summary}"""
 
+BLOCKS = """def shared_score(sentence, partner, log_p):
+    blocks = difflib.SequenceMatcher(None, sentence, partner).get_matching_blocks()
+    return sum(log_p(i) for i in {places})"""
+
 EXACT = """def exact_p(x, y):
     pool, n = np.concatenate([x, y]), len(x)
     chosen = itertools.{choice}
@@ -70,6 +74,16 @@ WRONG = {
          "    j = next(j for j, (a, b) in enumerate(zip(sentence[::-1], partner[::-1])) if a != b)\n"
          "    return sum(log_p(k) for k in range(len(sentence)) if k < i or k >= len(sentence) - j)",
          "between the first and the last difference"),
+        (SHARED.format(kind="==", summary="sum(log_p(i) for i in places) / len(sentence)"),
+         "length of the whole sentence"),
+        (BLOCKS.format(places="[i for b in blocks[:1] for i in range(b.a, b.a + b.size)]"), "only the first stretch"),
+        (BLOCKS.format(places="[i for b in [max(blocks, key=lambda b: b.size)] for i in range(b.a, b.a + b.size)]"),
+         "only the longest stretch"),
+        (BLOCKS.format(places="[i for b in blocks for i in range(b.a, b.size)]"), "end too early"),
+        (SHARED.format(kind="==", summary="np.exp(sum(log_p(i) for i in places))"), "you take the exponential"),
+        (BLOCKS.format(places="[sentence[i] for b in blocks for i in range(b.a, b.a + b.size)]"), "the token 'the'"),
+        (BLOCKS.format(places="[[i] for b in blocks for i in range(b.a, b.a + b.size)]"), "one place in `sentence`"),
+        (BLOCKS.format(places="range(len(sentence) + 1)"), "not those of the partner"),
     ],
     "exact_p": [
         (EXACT.format(choice=COMBINATIONS, result="np.mean(statistics > seen + 1e-9)"), "never 0"),

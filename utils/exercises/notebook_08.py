@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def shared_score(answer):
         changed = [min(rest), max(rest)]
         outside = [i for i in range(len(sentence)) if not changed[0] <= i <= changed[1]]
         of_partner = _places_in_the_partner(partner, sentence, places)
-        got = call(answer, sentence, partner, lambda i, v=values: float(v[i]))
+        stretches = _stretches(places)
+        cut_short = [i for run in stretches for i in range(run[0], len(run))]
+        got = call(answer, sentence, partner, _reader(values))
         expect_number(got, true, tolerance=1e-6, name="the score", unit="nats", context=f"for pair {number + 1}",
                       mistakes=[
             ("all tokens", float(values.sum()), "you score every token; the differing ones are left out, because one "
@@ -96,6 +99,16 @@ def shared_score(answer):
              "(bias-bench); sum over the shared ones."),
             ("mean", float(values[places].mean()), "this is the mean; both sentences share equally many tokens, so the "
              "published score is the plain sum."),
+            ("mean over all tokens", true / len(sentence), "you divide by the length of the whole sentence; a longer "
+             "name would change the score by itself. The published score is the plain sum."),
+            ("first stretch", float(values[stretches[0]].sum()), "you score only the first stretch that both share; "
+             "add up all that get_matching_blocks() lists."),
+            ("longest stretch", float(values[max(stretches, key=len)].sum()), "you score only the longest stretch that "
+             "both share; shorter ones count too."),
+            ("to the size", float(values[cut_short].sum()), "your stretches end too early: a block runs from block.a "
+             "to block.a + block.size."),
+            ("exponential", lambda p, t=true: math.isclose(p, math.exp(t), rel_tol=1e-6), "you take the exponential; "
+             "the score stays a sum of logarithms, in nats."),
             ("position by position", float(values[side_by_side].sum()),
              "you compare position by position; after an inserted word every later token seems to differ. Align the "
              "two lists first (difflib.SequenceMatcher)."),
@@ -109,6 +122,35 @@ def shared_score(answer):
             ("sign", -true, "the sign is wrong: a log-probability is negative."),
         ])
     return "equal to the sum over shared tokens, aligned by hand, for four pairs, one with an extra word."
+
+
+def _reader(values):
+    """log_p for a learner: the value at a place, and one sentence where what is asked for is no place."""
+
+    def log_p(i):
+        if isinstance(i, str):
+            raise Refused(f"log_p takes a place in `sentence`, a number such as 0; you gave it the token {i!r}.")
+        try:
+            place = operator.index(i)
+        except TypeError:
+            raise Refused(f"log_p takes one place in `sentence`, a whole number; you gave it {i!r}.") from None
+        if not -len(values) <= place < len(values):
+            raise Refused(f"you ask for log_p({place}), but `sentence` has {len(values)} tokens, numbered from 0; take "
+                          "the places of `sentence` (a block's .a), not those of the partner.")
+        return float(values[place])
+
+    return log_p
+
+
+def _stretches(places):
+    """The places, split where one is left out: [0, 2, 3] gives [[0], [2, 3]]."""
+    runs = []
+    for i in places:
+        if runs and i == runs[-1][-1] + 1:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    return runs
 
 
 def _places_in_the_partner(partner, sentence, places):

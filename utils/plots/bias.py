@@ -85,7 +85,7 @@ def effect_sizes(table: pd.DataFrame, templates: dict[str, Sequence[float]]) -> 
                 markevery=1, label="MiniLM, words alone, 95 % interval")
     for row, test in zip(rows, table["test"], strict=True):
         ax.plot(templates[test], np.full(len(templates[test]), row - 0.2), linestyle="", marker="|", markersize=8,
-                color=PALETTE[0], markevery=1, label="MiniLM, in six sentences" if row == rows[0] else None)
+                color=PALETTE[0], markevery=1, label="MiniLM, in six settings" if row == rows[0] else None)
     for row, values in zip(rows, table["random"], strict=True):
         ax.plot(values, np.full(len(values), row - 0.36), linestyle="", marker="x", markersize=5, color=PALETTE[1],
                 markevery=1, label="random weights" if row == rows[0] else None)
