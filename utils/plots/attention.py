@@ -103,20 +103,20 @@ def pointing(table: pd.DataFrame, chance: float) -> Figure:
     figure, ax = plt.subplots(figsize=(6.6, 0.4 * len(table) + 1.5))
     ends = [table["value"] - table["low"], table["high"] - table["value"]]
     ax.errorbar(table["value"], rows, xerr=ends, linestyle="", marker="D", color=PALETTE[0], capsize=3, markevery=1,
-                label="model knows the answer (95 % interval)")
+                label="the model knows the answer")
     if "other" in table:
         ends = [table["other"] - table["other_low"].clip(lower=0), table["other_high"].clip(upper=1) - table["other"]]
         ax.errorbar(table["other"], rows - 0.25, xerr=ends, linestyle="", marker="s", markersize=5, color=PALETTE[1],
                     markerfacecolor="white", capsize=2, elinewidth=1, markevery=1,
-                    label="model is far from the exact answer (95 % interval)")
+                    label="the model is far from the exact answer")
     truth_line(ax, chance, "chance", vertical=True)
     ax.set_yticks(rows, table["reading"])
     ax.set_ylim(-0.7, len(table) - 0.1)
     ax.set_xlim(-0.02, 1.02)
     ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
-    ax.set_xlabel("share of the decisive words that are named")
+    ax.set_xlabel("share of the decisive words that are named (95 % intervals)")
     ax.grid(axis="y", visible=False)
-    figure.legend(*[part[::-1] for part in ax.get_legend_handles_labels()], loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
