@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
@@ -252,6 +253,16 @@ def test_attention_stays_uniform_while_the_second_arm_trains():
     assert not torch.allclose(attention.weights(learned, batch), torch.tensor(1 / 7), atol=1e-3)
     kept, moved = (model.bert.encoder.layer[0].attention.self.value.weight for model in (learned, even))
     assert not torch.equal(kept, moved)  # values learn in both arms
+
+
+def test_both_marks_of_a_reading_have_intervals_between_nought_and_one():
+    from utils.plots import attention as maps
+
+    table = pd.DataFrame({"reading": ["a"], "value": [0.9], "low": [0.8], "high": [1.0],
+                          "other": [0.1], "other_low": [-0.2], "other_high": [0.4]})  # fmt: skip
+    ax = maps.pointing(table, 0.05).axes[0]
+    spans = [bar.get_segments()[0][:, 0] for mark in ax.containers for bar in mark.lines[2]]
+    assert [span.tolist() for span in spans] == [pytest.approx([0.8, 1.0]), pytest.approx([0.0, 0.4])]
 
 
 def test_a_widget_lets_the_learner_choose_text_layer_and_head(model, monkeypatch):

@@ -71,7 +71,8 @@ def flow(weight: Tensor, residual: float = 0.5, rows: Iterable[int] | None = Non
     weight: (layers, heads, sequence, sequence). The mixed weights are the widths of pipes from the last layer's
     positions down to the input; entry [i, j] is the largest stream that can run from i at the top to j at the
     bottom. rows: compute only these i (the others stay 0); each entry is a maximum-flow problem, so keep to short
-    texts. Unlike rollout's, the rows do not sum to 1.
+    texts. Each pair is a problem of its own and finds all pipes free, so a row sums to 1 or more: rollout's shares are
+    one stream that fits the pipes, and no entry is smaller than rollout's.
     """
     mixed = _mixed(weight[:, None], residual)[:, 0].double().numpy()
     count, length, _ = mixed.shape

@@ -68,6 +68,11 @@ WRONG = {
          "the rows of padding are nan"),
         (ATTEND.replace('float("-inf")', "0.0"), "exp(0) = 1"),
         (ATTEND.replace(" @ v", ""), "these are the weights"),
+        (ATTEND.replace("open[:, None, :]", "open"), "give it an axis"),
+        (ATTEND.replace("q.shape[-1]", "q.shape[1]"), "root of the number of tokens"),
+        (ATTEND.replace("softmax(-1)", "softmax(0)"), "texts of the batch"),
+        (ATTEND.replace("    scores = scores.masked_fill(open[:, None, :] == 0, float(\"-inf\"))\n", "").replace(
+            "    scores =", "    k, v = k * open[..., None], v * open[..., None]\n    scores ="), "vectors of padding"),
     ],
     "is_sound_removal": [
         ("def is_sound_removal(remove, model, batch):\n    with remove(model, [(0, 1)]):\n        return True",
@@ -94,6 +99,12 @@ WRONG = {
         (ROLLOUT.replace("layer.mean(0)", "layer").replace("return product", "return product.mean(0)"),
          "average at the end"),
         (ROLLOUT.replace("layer.mean(0)", "layer"), "one matrix per head left"),
+        (ROLLOUT.replace("in weight:", "in weight.transpose(0, 1):"), "`mean(0)`"),
+        (ROLLOUT.replace("product = eye\n", "product = 0.5 * weight[0].mean(0) + 0.5 * eye\n"),
+         "in your product twice"),
+        (ROLLOUT.replace(") @ product", ") + product").replace("product = eye\n", "product = 0 * eye\n"),
+         "you add the layers up"),
+        (ROLLOUT.replace("0.5 * eye", "eye"), "rows do not sum to 1"),
         ("def rollout(weight):\n    product = eye = torch.eye(weight.shape[-1])\n    for layer in weight:\n"
          "        product = layer.mean(0) @ product\n    return 0.5 * product + 0.5 * eye", "once, at the end"),
     ],
@@ -115,5 +126,8 @@ WRONG = {
             "result.append(sum(p * np.log(p / less[w]) for w, p in full.items() if p > 0))",
             "result[word] = sum(p * np.log(p / less[w]) for w, p in full.items() if p > 0)"), "keeps one of several"),
         (EVIDENCE.replace("            result.append(0.0)\n", ""), "one value per word"),
+        (EVIDENCE.replace("[1 if i < asked else 0]", ""), "as if it were one dictionary"),
+        (EVIDENCE.replace('word == "[MASK]"', "False"), "you hide [MASK] itself"),
+        (EVIDENCE.replace('*words[:i], "[MASK]"', '*words[:i], "[UNK]"'), "does not know the word you put in"),
     ],
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -28,13 +29,24 @@ def attend(answer):
         open_ = torch.ones(2, length, dtype=torch.long)
         open_[1, list(shut)] = 0
         expected = _attend_by_loops(q, k, v, open_)
-        got = call(answer, q, k, v, open_)
+        got = _named_shape_error(answer, q, k, v, open_)
         got = as_array(got[0] if isinstance(got, tuple) else got, "the output").copy()
         if got.shape == expected.shape:  # what padding itself reads is free, as long as it is a number
             padding = (open_ == 0).numpy()
             got[padding] = np.where(np.isnan(got[padding]), np.nan, expected[padding])
         expect_array(got, expected, tolerance=1e-5, name="the output", mistakes=_attention_mistakes(q, k, v, open_))
     return "equal to a sum over every token within 1e-5, with padding and without."
+
+
+def _named_shape_error(answer: Callable, q: Tensor, k: Tensor, v: Tensor, open_: Tensor) -> Any:
+    """Call the answer; a mask that lacks an axis stops its code, and torch's sentence does not say which."""
+    try:
+        return call(answer, q, k, v, open_)
+    except Refused as refusal:
+        if re.search(r"size of tensor .* must match .* at non-singleton dimension 1", str(refusal)):
+            refuse("the shapes do not fit: scores are (batch, reading, read) and `open` is (batch, read); give it an "
+                   "axis for the tokens that read, `open[:, None, :]`.")
+        raise
 
 
 def _attend_by_loops(q: Tensor, k: Tensor, v: Tensor, open_: Tensor) -> np.ndarray:
@@ -68,6 +80,10 @@ def _attention_mistakes(q: Tensor, k: Tensor, v: Tensor, open_: Tensor) -> list:
         ("no scale", output(raw), "the scores are not scaled; divide them by the square root of the head size."),
         ("scale d", output(raw / d), "you divide by the head size itself; divide by its square root."),
         ("times", output(raw * math.sqrt(d)), "you multiply by the square root of the head size; divide by it."),
+        ("scale sequence", output(raw / math.sqrt(q.shape[1])), "you divide by the root of the number of tokens; the "
+         "head size is the last dimension."),
+        ("batch", output(scaled, 0), "your softmax runs over the texts of the batch; it belongs to the last "
+         "dimension."),
         ("columns", output(scaled, 1), "your softmax runs over the tokens that read; each row, over the tokens being "
          "read (the last dimension), must sum to 1."),
         ("readers", lambda value: bool(np.isnan(value[padding]).any() and not np.isnan(value[~padding]).any()),
@@ -77,10 +93,14 @@ def _attention_mistakes(q: Tensor, k: Tensor, v: Tensor, open_: Tensor) -> list:
          "you mask after the softmax, so the rows no longer sum to 1; set the scores of padding to -inf before it."),
         ("no mask", at_words(late @ v),
          "padding is read like any other token; close its columns of the scores (the last dimension), using `open`."),
-        ("inverted", lambda value: bool(np.isnan(value).any()), "some rows are nan: every score in them is -inf. Close "
-         "the tokens where `open` is 0, not those where it is 1."),
+        ("inverted", lambda value: bool(np.isnan(value).any()), "some rows are nan: either every score in them is -inf "
+         "(close the tokens where `open` is 0, not those where it is 1), or you multiplied by infinity, and 0 times "
+         "infinity is nan (use `masked_fill`)."),
         ("zero scores", at_words(scaled.masked_fill(shut, 0.0).softmax(-1) @ v),
          "a score of 0 is not a weight of 0, as exp(0) = 1; the score of padding must be -inf."),
+        ("zero vectors", at_words(scaled.masked_fill(shut, 0.0).softmax(-1) @ (v * open_[..., None])),
+         "you set the vectors of padding to zero, but its score is then 0 and takes a share of the softmax; set the "
+         "score to -inf instead."),
         ("keys as values", scaled.masked_fill(shut, -1e9).softmax(-1) @ k, "you average keys; values are what is "
          "passed on."),
         ("weights only", scaled.masked_fill(shut, -1e9).softmax(-1), "these are the weights; the output is the "
@@ -101,7 +121,10 @@ def is_sound_removal(answer):
 
     expect_detector(
         verdict,
-        correct=[("a hook before output.dense", _by_hook), ("columns of output.dense set to zero", _by_weights)],
+        correct=[
+            ("a hook that silences the heads before output.dense; does your own second way do that?", _by_hook),
+            ("columns of output.dense set to zero", _by_weights),
+        ],
         faulty=[
             ("ignored", _ignored, "your test passes a removal that does nothing, as `head_mask=` does; ask that the "
              "output changes."),
@@ -269,6 +292,10 @@ def _rollout_mistakes(weight: Tensor) -> list:
          "identity (or divide each row by its sum)."),
         ("max", product(0.5 * weight.amax(1) + 0.5 * eye), "you take the strongest head; the rollout averages heads."),
         ("sum of heads", product(0.5 * weight.sum(1) + 0.5 * eye), "you add the heads up; average them."),
+        ("mean(0)", product(0.5 * weight.mean(0) + 0.5 * eye), "you average over the layers, `mean(0)`; average the "
+         "heads of each layer, `mean(1)`."),
+        ("first twice", product(mixed) @ mixed[0], "the first layer is in your product twice."),
+        ("layers added", mixed.sum(0), "you add the layers up; multiply their matrices."),
         ("layers averaged", mixed.mean(0), "you average over layers; multiply the layers' matrices."),
         ("elementwise", mixed.prod(0), "you multiply entry by entry (`*`); the paths need a matrix product (`@`)."),
         ("transposed", product(mixed).mT, "your result is transposed: row i is what token i at the top reads."),
@@ -278,6 +305,8 @@ def _rollout_mistakes(weight: Tensor) -> list:
         ("residual once", 0.5 * product(weight.mean(1)) + 0.5 * eye, "you add the residual connection once, at the "
          "end; it is in every layer."),
         ("a head each", per_head, "there is one matrix per head left; average the heads of each layer (`mean(1)`)."),
+        ("row sums", lambda value: value.shape == eye.shape and np.abs(value.sum(-1) - 1).max() > 1e-3,
+         "the rows do not sum to 1; in each layer take half of W and half of the identity, as in the formula."),
     ]
 
 
@@ -321,6 +350,13 @@ def _named_errors(answer: Callable, text: str) -> Any:
     except Refused as refusal:
         if "ZeroDivisionError" in str(refusal):
             refuse(f"you divide by a probability of 0: sum over words with p above 0 only; and {OTHER_MASK}")
+        if "list indices" in str(refusal):
+            refuse(f"you read a list as if it were one dictionary: {OTHER_MASK}")
+        if "KeyError: 0" in str(refusal):
+            refuse("you hide [MASK] itself, where nothing changes and `distribution` gives one dictionary; its "
+                   "evidence is 0 by definition.")
+        if "is not a word of" in str(refusal):
+            refuse("the world does not know the word you put in; hide a word by writing [MASK] in its place.")
         if "No text of" in str(refusal):
             refuse("no sentence of the world reads as yours does without the word; keep the sentence, and write [MASK] "
                    "in the word's place.")

@@ -95,26 +95,28 @@ def cost_of_heads(table: pd.DataFrame, label: str = "nats added to the distance 
 
 
 def pointing(table: pd.DataFrame, chance: float) -> Figure:
-    """How often each reading names the decisive words; columns reading, value, low, high, and `other` drawn hollow.
+    """How often each reading names the decisive words; columns reading, value, low, high.
 
-    other: the same on questions whose answer the model does not know.
+    Drawn hollow, if there: other, other_low, other_high, the same on questions whose answer the model does not know.
     """
     rows = np.arange(len(table))[::-1]
     figure, ax = plt.subplots(figsize=(6.6, 0.4 * len(table) + 1.5))
     ends = [table["value"] - table["low"], table["high"] - table["value"]]
     ax.errorbar(table["value"], rows, xerr=ends, linestyle="", marker="D", color=PALETTE[0], capsize=3, markevery=1,
-                label="model knows the answer (95 % interval)")
+                label="the model knows the answer")
     if "other" in table:
-        ax.plot(table["other"], rows, linestyle="", marker="s", color=PALETTE[1], markerfacecolor="white", markevery=1,
-                label="model is far from the exact answer")
+        ends = [table["other"] - table["other_low"].clip(lower=0), table["other_high"].clip(upper=1) - table["other"]]
+        ax.errorbar(table["other"], rows - 0.25, xerr=ends, linestyle="", marker="s", markersize=5, color=PALETTE[1],
+                    markerfacecolor="white", capsize=2, elinewidth=1, markevery=1,
+                    label="the model is far from the exact answer")
     truth_line(ax, chance, "chance", vertical=True)
     ax.set_yticks(rows, table["reading"])
-    ax.set_ylim(-0.6, len(table) - 0.1)
+    ax.set_ylim(-0.7, len(table) - 0.1)
     ax.set_xlim(-0.02, 1.02)
     ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
-    ax.set_xlabel("share of the decisive words that are named")
+    ax.set_xlabel("share of the decisive words that are named (95 % intervals)")
     ax.grid(axis="y", visible=False)
-    figure.legend(*[part[::-1] for part in ax.get_legend_handles_labels()], loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
