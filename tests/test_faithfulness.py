@@ -160,3 +160,17 @@ def test_foresight_counts_texts_not_edits():
     assert copied.high - copied.low == pytest.approx(once.high - once.low, abs=0.05), "copies add no certainty"
     with pytest.raises(ValueError, match="three texts"):
         fa.foresight([1, 2], [1, 2], [0, 0])
+
+
+def test_foresight_against_a_rival():
+    random = np.random.default_rng(2)
+    moved, texts = random.normal(size=60), np.repeat(np.arange(30), 2)
+    half = moved + random.normal(size=60)
+    alone, noise = fa.foresight(half, moved, texts), random.normal(size=60)
+    same = fa.foresight(half, moved, texts, rival=2 * half)
+    assert same.value == same.low == same.high == 0, "the same ranking, on the same resamples"
+    gain = fa.foresight(half, moved, texts, rival=noise)
+    assert gain.value == pytest.approx(alone.value - fa.foresight(noise, moved, texts).value) and gain.low > 0
+    assert fa.foresight(noise, moved, texts, rival=half).value == pytest.approx(-gain.value)
+    with pytest.raises(ValueError, match="three texts"):
+        fa.foresight(half, moved, texts, rival=noise[:-1])

@@ -139,6 +139,26 @@ def test_interventions_find_what_a_model_uses(plain, texts):
             assert planted.used(model, tokenizer, plain, texts, key).any() == (name == uses)
     accuracy = (planted.classify(Reader(tokenizer, numbers), tokenizer, [c.pair for c in texts]) > 0.5)
     assert (accuracy == [case.label for case in texts]).all()
+    both = Reader(tokenizer, {**{word: 2 * np.sign(n) for word, n in numbers.items()},
+                              **{town: np.sign(n) for town, n in by_town.items()}})
+    assert not planted.used(both, tokenizer, plain, texts, keys["tone"]).any(), "the town counts too"
+
+
+def test_a_rise_and_a_fall_do_not_cancel(plain, texts, monkeypatch):
+    _, tokenizer = models.load("world-small")
+    random = np.random.default_rng(0)
+    model = Reader(tokenizer, {word: random.normal() for word in plain.vocabulary})
+    keys, largest = [case.tone for case in texts], []
+    signed = planted.swap_effects(model, tokenizer, plain, texts)
+    sizes = planted.swap_effects(model, tokenizer, plain, texts, absolute=True)
+    for one, size, key in zip(signed, sizes, keys, strict=True):
+        assert (size >= np.abs(one) - 1e-9).all()
+        largest.append((np.abs(one[~key]).max(), size[~key].max()))
+    assert any(one < 0.9 * size for one, size in largest), "some rises cancelled some falls"
+    one, size = min(largest, key=lambda two: two[0] / two[1])
+    monkeypatch.setattr(planted, "STAYS", (one + size) / 2)  # by the signed mean the others stay, by size they do not
+    monkeypatch.setattr(planted, "FLIPS", -1.0)
+    assert not planted.used(model, tokenizer, plain, texts, keys)[largest.index((one, size))]
 
 
 def test_blanks_leave_the_ends_and_come_from_the_seed():

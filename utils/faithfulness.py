@@ -120,20 +120,25 @@ def similarity(one: Sequence[float], two: Sequence[float]) -> float:
 # ------------------------------------------------------------------------------------------ against what an edit does
 
 
-def foresight(said: Sequence[float], moved: Sequence[float], texts: Sequence, *, resamples: int = 2000,
-              seed: int = 0) -> stats.Estimate:
+def foresight(said: Sequence[float], moved: Sequence[float], texts: Sequence, *, rival: Sequence[float] | None = None,
+              resamples: int = 2000, seed: int = 0) -> stats.Estimate:
     """Spearman's correlation of what was predicted with what happened, its interval from resampling whole texts.
 
     said, moved: one number per edit; texts: which text each edit belongs to, as edits of one text are not independent.
+    rival: another prediction; then the value is by how much `said` correlates better, both on the same resamples.
     """
     said, moved = np.asarray(said, dtype=float), np.asarray(moved, dtype=float)
+    other = None if rival is None else np.asarray(rival, dtype=float)
     names, place = np.unique(np.asarray(texts), return_inverse=True)
-    if not len(said) == len(moved) == len(place) or len(names) < 3:
+    if not len(said) == len(moved) == len(place) == len(said if other is None else other) or len(names) < 3:
         raise ValueError(f"edits of three texts are needed: {len(said)} and {len(moved)} of {len(names)} texts.")
+
+    def of(draw: Any) -> float:
+        return _spearman(said[draw], moved[draw]) - (0.0 if other is None else _spearman(other[draw], moved[draw]))
+
     rows, rng = [np.flatnonzero(place == k) for k in range(len(names))], np.random.default_rng(seed)
     draws = [np.concatenate([rows[k] for k in rng.integers(len(names), size=len(names))]) for _ in range(resamples)]
-    spread = [_spearman(said[draw], moved[draw]) for draw in draws]
-    return stats.Estimate(_spearman(said, moved), *map(float, np.nanquantile(spread, [0.025, 0.975])))
+    return stats.Estimate(of(slice(None)), *map(float, np.nanquantile([of(draw) for draw in draws], [0.025, 0.975])))
 
 
 def _spearman(one: np.ndarray, two: np.ndarray) -> float:

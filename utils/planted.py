@@ -180,11 +180,12 @@ def alternatives(world: World, case: Case, place: int) -> list[str]:
     return [other for other, yes in zip(world.vocabulary, allowed, strict=True) if yes and other != word]
 
 
-def swap_effects(model: Any, tokenizer: Any, world: World, texts: Sequence[Case], seed: int = 0,
-                 tries: int = 2) -> list[np.ndarray]:
+def swap_effects(model: Any, tokenizer: Any, world: World, texts: Sequence[Case], seed: int = 0, tries: int = 2,
+                 absolute: bool = False) -> list[np.ndarray]:
     """How much the probability of the model's answer falls when a word is swapped for another of its kind: (words,).
 
-    The mean over `tries` random alternatives; words without an alternative have 0. Negative where it rises.
+    The mean over `tries` random alternatives; words without an alternative have 0. Negative where it rises; with
+    `absolute` the mean size of the change, in which a rise and a fall do not cancel.
     """
     rng, pairs, owner = np.random.default_rng([seed, 14]), [], []
     for number, case in enumerate(texts):
@@ -197,7 +198,8 @@ def swap_effects(model: Any, tokenizer: Any, world: World, texts: Sequence[Case]
     sign = np.where(whole >= 0.5, 1.0, -1.0)
     effects = [np.zeros(len(case.words)) for case in texts]
     for (number, place), value in zip(owner, classify(model, tokenizer, pairs), strict=True):
-        effects[number][place] += sign[number] * (whole[number] - value) / tries
+        fall = sign[number] * (whole[number] - value)
+        effects[number][place] += (abs(fall) if absolute else fall) / tries
     return effects
 
 
@@ -216,9 +218,9 @@ def used(model: Any, tokenizer: Any, world: World, texts: Sequence[Case], keys: 
          seed: int = 0) -> np.ndarray:
     """On which texts the model uses exactly the words of the key, (texts,) booleans.
 
-    Swapping them (all at once) takes at least `FLIPS` from its answer, swapping any other word changes it by at most
-    `STAYS`. Only there is it known what an attribution should say.
+    Swapping them (all at once) takes at least `FLIPS` from its answer's probability, swapping any other word moves that
+    by at most `STAYS`, up or down, on average over the tries. Only there is it known what an attribution should say.
     """
-    effects = swap_effects(model, tokenizer, world, texts, seed)
-    others = np.array([np.abs(effect[~key]).max() for effect, key in zip(effects, keys, strict=True)])
+    effects = swap_effects(model, tokenizer, world, texts, seed, absolute=True)
+    others = np.array([effect[~key].max() for effect, key in zip(effects, keys, strict=True)])
     return (joint_effects(model, tokenizer, world, texts, keys, seed) >= FLIPS) & (others <= STAYS)

@@ -46,6 +46,7 @@ WRONG = {
         (PATH.format(points="alpha * (x - baseline)", result=RIGHT_RESULT), "add the baseline"),
         (PATH.format(points=RIGHT_POINTS, result="((x - baseline) * slopes.mean(0)).sum()"), "one number per feature"),
         (PATH.format(points="np.stack([baseline, x])", result=RIGHT_RESULT), "the two ends"),
+        (PATH.format(points=RIGHT_POINTS, result="(x - baseline) * slopes.mean()"), "average over the features"),
     ],
     "shapley": [
         ("def shapley(worth, players):\n    every = frozenset(players)\n"
@@ -63,16 +64,26 @@ WRONG = {
         (ORDERS.format(gain="worth(after) - worth(before)",
                        result="{p: t / len(orders) / (worth(frozenset(players)) - worth(frozenset())) "
                        "for p, t in total.items()}"), "scaled to sum to 1"),
+        (ORDERS.format(gain="worth(after) - worth(before)", result="{p: t / len(players) for p, t in total.items()}"),
+         "divide by the number of players"),
+        ("def shapley(worth, players):\n    total, group = dict.fromkeys(players, 0.0), frozenset()\n"
+         "    orders = list(permutations(players))\n    for order in orders:\n        for p in order:\n"
+         "            total[p] += worth(group | {p}) - worth(group)\n            group = group | {p}\n"
+         "    return {p: t / len(orders) for p, t in total.items()}", "empty again"),
+        (ORDERS.format(gain="worth(after) - worth(before)",
+                       result="{k: t / len(orders) for k, t in enumerate(total.values())}"), "should be the players"),
     ],
     "erase": [
         (ERASE.format(count=COUNT, order=ORDER, result="whole - alone, whole - without"), "swapped"),
         (ERASE.format(count=COUNT, order=ORDER, result="without - whole, alone - whole"), "signs are wrong"),
         (ERASE.format(count=COUNT, order=ORDER, result="without, alone"), "that is left"),
-        (ERASE.format(count="int(share * len(scores))", order=ORDER, result=PAIR), "rounded down"),
+        (ERASE.format(count="int(share * len(scores))", order=ORDER, result=PAIR), "too few words"),
         (ERASE.format(count=COUNT, order="np.argsort(-np.abs(scores))", result=PAIR), "absolute value"),
         (ERASE.format(count=COUNT, order="np.argsort(scores)", result=PAIR), "lowest scores"),
         (ERASE.format(count=COUNT, order=ORDER, result="(whole - without) / whole, (whole - alone) / whole"),
          "divide by m"),
+        (ERASE.format(count=COUNT, order=ORDER, result="whole - without, alone"), "your sufficiency is m(r)"),
+        (ERASE.format(count=COUNT, order=ORDER, result="without, whole - alone"), "your comprehensiveness is"),
         (ERASE.format(count=COUNT, order=ORDER, result="whole - without"), "two numbers"),
     ],
     "depends_on_the_answer": [
@@ -82,6 +93,8 @@ WRONG = {
                      verdict=SAME + "not np.allclose(first, second)"), "another factor"),
         (TEST.format(copied="copy.deepcopy(model)", part="other.classifier", verdict=ORDERED), "pure noise"),
         (TEST.format(copied="copy.deepcopy(model)", part="other.classifier", verdict=SAME + "not " + ORDERED),
-         "rejects a correct implementation"),
+         "rejects a correct implementation (integrated gradients)"),
+        (TEST.format(copied="copy.deepcopy(model)", part="other.classifier",
+                     verdict=SAME + "bool(np.argmax(first) != np.argmax(second))"), "same word first"),
     ],
 }

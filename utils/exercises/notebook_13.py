@@ -36,6 +36,8 @@ def integrated_gradients(answer):
             ("sum", lambda value, right=expected * steps: np.allclose(value, right, rtol=0.1), "you add the slopes "
              "up; take their mean, because the steps get shorter as they get more."),
             ("no difference", mean, "that is the mean slope; multiply it by x - baseline."),
+            ("one mean", gap * mean.mean(), "you average over the features as well; take the mean over the points "
+             "only (axis=0)."),
             ("times x", x * mean if moved else np.full(3, np.inf), "you multiply by x; the way is x - baseline long."),
             ("sign", -expected, "the sign is wrong: the way leads from the baseline to x, so it is x - baseline."),
             ("from zero", (gap * _gradient(along * x).mean(0)) if moved else np.full(3, np.inf), "your way begins at "
@@ -71,6 +73,7 @@ def shapley(answer):
         expected = _by_subsets(worth, players)
         got = call(answer, worth, players)
         if isinstance(got, dict):
+            expect_true(set(got) == set(players), f"the keys of the dictionary should be the players, {players}.")
             got = [got.get(player, math.nan) for player in players]
         everyone = frozenset(players)
         leave_out = [worth(everyone) - worth(everyone - {p}) for p in players]
@@ -84,6 +87,10 @@ def shapley(answer):
             ("one order", in_order, "that is a single order; average over all of them."),
             ("sum", np.array(expected) * math.factorial(len(players)), "you add up over the orders; divide by their "
              "number."),
+            ("by players", np.array(expected) * math.factorial(len(players) - 1), "you divide by the number of "
+             "players; divide by the number of orders."),
+            ("not emptied", np.array(in_order) / math.factorial(len(players)), "only the first order adds anything; "
+             "the group must be empty again at the start of every order."),
             ("banzhaf", _banzhaf(worth, players), "you give every subset the same weight (Banzhaf's value); average "
              "over orders, in which small and large subsets come up more often than those of middling size."),
             ("no difference", _mean_worth(worth, players), "you average what the group is worth when the player has "
@@ -137,7 +144,7 @@ def _mean_worth(worth: Any, players: list[str]) -> list[float]:
 @exercise("13.3")
 def erase(answer):
     """Comprehensiveness and sufficiency of one rationale."""
-    for words, share, seed in ((8, 0.25, 1), (7, 0.4, 2), (9, 0.05, 3)):
+    for words, share, seed in ((8, 0.13, 1), (7, 0.4, 2), (9, 0.05, 3)):
         random = np.random.default_rng(seed)
         scores = random.normal(size=words).round(3)
         worth = _worth(random.normal(size=words), random.normal())
@@ -153,9 +160,13 @@ def erase(answer):
              "keeps only them."),
             ("sign", -right, "the signs are wrong: both are m(x) minus what is left."),
             ("what is left", whole - right, "that is the probability that is left; subtract it from m(x)."),
+            ("sufficiency left", [right[0], whole - right[1]], "your sufficiency is m(r), the probability that is "
+             "left; it is m(x) - m(r)."),
+            ("comprehensiveness left", [whole - right[0], right[1]], "your comprehensiveness is the probability that "
+             "is left without the rationale; subtract it from m(x)."),
             ("relative", right / whole, "you divide by m(x); ERASER's differences are absolute."),
-            ("floor", pairs["floor"], "the number of words is rounded down; ERASER rounds up, so that at least one "
-             "word is named."),
+            ("floor", pairs["floor"], "you name too few words: their number is rounded up, so that at least one is "
+             "named (a quantile of the scores rounds otherwise)."),
             ("absolute", pairs["absolute"], "you rank by absolute value; words that speak against the class would be "
              "named as its reasons."),
             ("lowest", pairs["lowest"], "you take the words with the lowest scores; `np.argsort` begins with them."),
@@ -216,6 +227,7 @@ def depends_on_the_answer(answer):
         verdict,
         correct=[
             ("integrated gradients", lambda m, r: attribution.integrated_gradients(m, r, 0, steps=8)),
+            ("one that always has the same word first, and the other words in another order", _led_by_the_first),
             ("occlusion", lambda m, r: attribution.occlusion(m, r, 0)),
             ("gradient × input", lambda m, r: attribution.gradient_times_input(m, r, 0)),
         ],
@@ -230,7 +242,14 @@ def depends_on_the_answer(answer):
              "call to call; ask first that the same model gives the same scores twice."),
         ],
     )  # fmt: skip
-    return "your test passes three attributions of the answer and catches four that are none."
+    return "your test passes four methods that follow the answer and catches four that do not."
+
+
+def _led_by_the_first(model: Any, reading: attribution.Reading) -> np.ndarray:
+    """Integrated gradients with the first word lifted above all others: a test of the top word alone misses it."""
+    scores = attribution.integrated_gradients(model, reading, 0, steps=8)
+    scores[0] = np.abs(scores).max() + 1
+    return scores
 
 
 @functools.cache
