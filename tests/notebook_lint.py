@@ -100,6 +100,8 @@ def code_cells(notebook: Notebook) -> Iterator[str]:
             yield "there is an empty code cell."
         if len(lines) > LONGEST_CELL:
             yield f"a code cell has {len(lines)} lines; the most is {LONGEST_CELL}: {_start(cell)}."
+        if '"../' in cell.source:
+            yield f"a code cell opens a path relative to its folder; start from models.CHECKPOINTS: {_start(cell)}."
         if "imports" not in tags(cell):
             try:
                 modules = top_level_imports(cell.source)

@@ -143,6 +143,7 @@ BROKEN = [
     (lambda n: swap(n, "seed", "SEED", "pass\n" * 30 + "SEED"), "has 32 lines"),  # ... but code does
     (lambda n: swap(n, "seed", "SEED", "import os\nSEED"), "os is imported outside"),
     (lambda n: swap(n, "seed", "SEED", "SEED SEED"), "does not parse"),
+    (lambda n: swap(n, "seed", "SEED", 'open("../data/x.csv")\nSEED'), "relative to its folder"),
     (lambda n: containing(n, "plt.subplots").update(source=" "), "empty code cell"),
     (lambda n: [remove(n, cell(n, tag)) for tag in ("exercise", "stub", "check")], "2 exercises"),
     (lambda n: swap(n, "exercise", "Exercise 99.1", "Exercise 99.7"), "numbered 99.7"),
