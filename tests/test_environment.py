@@ -72,6 +72,12 @@ def test_every_direct_dependency_is_pinned_within_its_range():
     assert not [name for name, pin in pinned.items() if "+" in str(pin.specifier)], "a local version suffix"
 
 
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-oldest.txt"])
+def test_no_package_is_pinned_twice(name):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    assert len(pins(name)) == sum(bool(line.strip()) and not line.startswith("#") for line in lines)
+
+
 def test_oldest_list_is_the_lower_end_of_each_range():
     oldest = pins("requirements-oldest.txt")
     for name, wanted in DIRECT.items():
