@@ -143,7 +143,7 @@ def _begin(folder: Path | None, resume: bool, settings: dict[str, Any]) -> tuple
         if value != getattr(recipe, name):
             raise ValueError(f"The interrupted training has {name}={getattr(recipe, name)!r}, not {value!r}; "
                              "leave the setting out to go on with it, or start over in another folder.")
-    before, now = facts.get("processes", 1), distributed.group().size
+    before, now = facts.get("processes", distributed.group().size), distributed.group().size
     if before != now:
         raise ValueError(f"The interrupted training ran on {before} process(es), not {now}, and the batches grow with "
                          "their number; go on with the same number, or start over in another folder.")

@@ -25,6 +25,7 @@ OTHERS = [
 CASES = (
     (DOCUMENTS, [False, True, True, False, True], [0.10, 0.85, 0.40, 0.99, 0.05]),
     (OTHERS, [True, False, True, True, False], [0.62, 0.30, 0.95, 0.08, 0.50]),
+    (OTHERS[1:], [True, True, False, True], [0.45, 0.99, 0.20, 0.75]),
 )
 
 
@@ -55,7 +56,7 @@ def build_pairs(answer):
     """Sentence pairs with their labels, from documents and given draws."""
     for documents, spoil, choice in CASES:
         _one_list(call(answer, documents, list(spoil), list(choice)), documents, spoil, choice)
-    return "five pairs each from two lists of documents, 0 for IsNext, no stranger from the pair's own document."
+    return "the right pairs from three lists of documents, 0 for IsNext, no stranger from the pair's own document."
 
 
 def _one_list(got, documents, spoil, choice):
@@ -63,6 +64,7 @@ def _one_list(got, documents, spoil, choice):
     expect_true(isinstance(got, list | tuple) and len(got) > 0 and all(
         isinstance(p, list | tuple) and len(p) == 3 for p in got),
         "return a list of triples (first, second, label), one for each pair.")
+    expect_true(all(p[2] in (0, 1) for p in got), "the third of each triple is its label, 0 or 1.")
     got = [(p[0], p[1], int(p[2])) for p in got]
     expected = _pairs(documents, spoil, choice)
     last = [document[-1] for document in documents]
