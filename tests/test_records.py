@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from tools import records
 from tools.records import RECORDS, Sweep
+from utils import records as shipped_records
 
 
 @pytest.fixture()
@@ -69,3 +71,22 @@ def test_a_cheap_point_of_the_compute_record_comes_out_again():
     assert again["tokens"] == cheapest["tokens"]
     assert again["mlm_kl"] == pytest.approx(cheapest["mlm_kl"], abs=0.05)
     assert again["nsp_kl"] == pytest.approx(cheapest["nsp_kl"], abs=0.02)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_notebook_reads_the_same_rows(name):
+    read, rows = shipped_records.load(name), records.load(name)["results"]
+    assert len(read) == len(rows)
+    for number, row in enumerate(rows):
+        for key in row:
+            assert (read[key][number] == row[key]) or (pd.isna(read[key][number]) and row[key] is None)
+
+
+def test_an_unknown_or_damaged_record_says_what_to_do(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="no record 'nps'.*nsp"):
+        shipped_records.load("nps")
+    monkeypatch.setattr(shipped_records, "FOLDER", tmp_path)
+    for content in ('{"results": [', "{}", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")):
+        (tmp_path / "toy.json").write_text(content, encoding="latin-1")
+        with pytest.raises(ValueError, match="toy.json is damaged; fetch it again with `git checkout"):
+            shipped_records.load("toy")
