@@ -27,10 +27,11 @@ def small():
 
 def test_a_sentence_is_swapped_word_by_word_and_all_at_once(world):
     partners = debias.gender_partners(world)
-    assert debias.counterfactual(["mary likes her job as a nurse .", "he told his sister about the case ."], partners) == [
-        "john likes his job as a nurse .", "she told her sister about the case ."]
-    assert debias.counterfactual(["the people of zelmar thanked her .", "her friends call her a kind person ."],
-                                 partners) == ["the people of zelmar thanked him .", "his friends call him a kind person ."]
+    for given, expected in (("mary likes her job as a nurse .", "john likes his job as a nurse ."),
+                            ("he told his sister about the case .", "she told her sister about the case ."),
+                            ("the people of zelmar thanked her .", "the people of zelmar thanked him ."),
+                            ("her friends call her a kind person .", "his friends call him a kind person .")):
+        assert debias.counterfactual([given], partners) == [expected]
 
 
 def test_swapped_twice_every_sentence_is_itself_again(world):
@@ -46,8 +47,8 @@ def test_what_follows_her_tells_what_it_is_in_every_sentence_of_the_world(size):
     world = World(size)
     partners, seen = debias.gender_partners(world), set()
     for story in world.documents(600, seed=4):
-        for sentence, frame, swapped in zip(story.sentences, story.frames, debias.counterfactual(story.sentences, partners),
-                                            strict=True):
+        others = debias.counterfactual(story.sentences, partners)
+        for sentence, frame, swapped in zip(story.sentences, story.frames, others, strict=True):
             for kind, word, other in zip(frame.slots, sentence.split(), swapped.split(), strict=True):
                 if word == "her":
                     assert other == {"object_pronoun": "him", "possessive": "his"}[kind]
@@ -183,8 +184,8 @@ def test_sentence_debias_refuses_what_is_no_pairs():
 def test_a_folded_projection_is_the_hooked_one(small):
     model, tokenizer = models.load("world-small")
     q = np.linalg.qr(np.random.default_rng(2).normal(size=(128, 5)))[0].T
-    batch = tokenizer(["the nurse said that [MASK] was happy .", "then [MASK] went home to zelmar ."], return_tensors="pt",
-                      padding=True)
+    texts = ["the nurse said that [MASK] was happy .", "then [MASK] went home to zelmar ."]
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     with torch.no_grad(), interventions.projected(model, 2, torch.tensor(q)):
         hooked = model(**batch)

@@ -49,7 +49,7 @@ def measure(point: dict[str, Any]) -> dict[str, Any]:
         return of_reader(reader, seed, short=True)
     values = {**debiasing.vector_readings(model, tokenizer, world, directions),
               **debiasing.probed(model, tokenizer, world, seed, directions),
-              "downstream": debiasing.downstream(model, seed, directions)}
+              "downstream": float(debiasing.downstream(model, tokenizer, seed, directions).mean())}
     if arm in FITTED:
         values["slope_left_out"] = debiasing.left_out_slope(arm, model, tokenizer, world, seed)
     return {**of_reader(reader, seed), **rounded(values)}
@@ -71,7 +71,7 @@ DEBIAS = Sweep(
     about="The shipped world-small after a way of taking its pronoun bias out, five seeds each. Arms with steps read "
     "on: stories twice (control, dropout) or once and once with the genders exchanged (CDA). gap_biased, gap_fair: "
     "mean KL to the exact answers at pronoun dose 1 and 0 (nats; also by kind of question); slope: of the log-"
-    "probability bias; agree: the right pronoun after a name; downstream: accuracy of topic after fine-tuning. The "
+    "probability bias; agree: the right pronoun after a name; downstream: accuracy of a linear topic classifier. The "
     "last row is a short run that a test repeats.",
     points=[
         *({"arm": arm, "seed": seed, "steps": STEPS if arm in ARMS else 0}
