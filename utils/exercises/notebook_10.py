@@ -8,6 +8,7 @@ from utils.exercises import Refused, as_array, call, exercise, expect_array, exp
 
 PARTNERS = {"she": "he", "he": "she", "his": "her", "him": "her",
             "mary": "john", "john": "mary", "aisha": "omar", "omar": "aisha"}
+NAMES = ("mary", "john", "aisha", "omar")
 SENTENCES = (  # sentence, its counterfactual written by hand; in the first every mistake below gives another one
     ("her friends told mary that he liked her .", "his friends told john that she liked him ."),
     ("mary likes her job as a nurse .", "john likes his job as a nurse ."),
@@ -25,10 +26,8 @@ def swapped(answer):
     for sentence, true in SENTENCES:
         words = sentence.split()
         simple = [PARTNERS.get(word, word) for word in words]  # leaves "her"
-        gender_only = [PARTNERS.get(w, w) if w in ("she", "he", "his", "him") else w for w in words]
-        right_her = true.split()
-        pronouns_only = [right if old in ("her", *gender_only) and old not in ("mary", "john", "aisha", "omar") else old
-                         for old, right in zip(words, right_her, strict=True)]
+        right_words = true.split()
+        names_kept = [old if old in NAMES else right for old, right in zip(words, right_words, strict=True)]
         got = call(answer, sentence, dict(PARTNERS))
         if isinstance(got, (list, tuple)):
             raise Refused("you return a list of words; join them with spaces to a sentence.")
@@ -45,9 +44,9 @@ def swapped(answer):
              "'his'."),
             ("wrong way round", " ".join(
                 {"his": "him", "him": "his"}.get(x, x) if w == "her" else x
-                for w, x in zip(words, right_her, strict=True)),
+                for w, x in zip(words, right_words, strict=True)),
              "him and his are the wrong way round: before '.' and 'a' it is 'him'."),
-            ("names stay", " ".join(pronouns_only), "the names stay as they are, and a sentence about mary now says "
+            ("names stay", " ".join(names_kept), "the names stay as they are, and a sentence about mary now says "
              "'his'; exchange every word in `partners`."),
             ("unchanged", sentence, "nothing was exchanged in this sentence."),
         ])
@@ -165,7 +164,7 @@ def held_back(answer):
 
 
 def _grouped(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Six groups of 1 to 6 rows that are alike; the label belongs to the group, so a row in training tells the others."""
+    """Six groups of 1 to 6 rows that are alike; the label belongs to the group, so that a row tells the others."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 7, size=6)
     groups = np.repeat(rng.permutation(6), sizes)
