@@ -2,8 +2,8 @@
 
     table = sentences()      # columns pair, setting, man, woman: 16 pairs of nouns in 12 settings
 
-Written for this course. The nouns differ in gender and in nothing else that matters here; no stereotype is meant. Binary,
-like the methods (Bolukbasi et al. 2016; Liang et al. 2020) that ask for such pairs.
+Written for this course. The nouns differ in gender and in nothing else that matters here; no stereotype is meant.
+Binary, like the methods (Bolukbasi et al. 2016; Liang et al. 2020) that ask for such pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ SETTINGS = (
     "The {} sat at the window and read.", "We met the {} at the station.", "The {} had forgotten the keys again.",
     "Nobody had told the {} about the meeting.", "The {} laughed and closed the door.", "This letter is for the {}.",
     "The {} was late this morning.", "They asked the {} to stay for dinner.", "The {} knows the way to the lake.",
-    "A photograph of the {} hung on the wall.", "The {} walked home in the rain.", "Yesterday the {} bought a new coat.",
+    "A photograph of the {} hung on the wall.", "The {} walked home in the rain.",
+    "Yesterday the {} bought a new coat.",
 )
 
 

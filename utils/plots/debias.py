@@ -15,11 +15,15 @@ from utils.plots import GREY, LINESTYLES, MARKERS, PALETTE, TRUTH
 Point = tuple[float, float, float]  # value, low, high
 
 
-def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame, moved: Mapping[str, tuple[float, float]]) -> Figure:
+# Where a label stands from its point, in points, so that none covers another.
+OFFSETS: dict[str, tuple[float, float]] = {}
+
+
+def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame) -> Figure:
     """Distance to the fair world against the slope of the bias, a point per method with t intervals both ways.
 
     rows: index method; columns slope, slope_low, slope_high, gap, gap_low, gap_high (nats). truths: index name; columns
-    slope, gap, for readers that know the exact answers, drawn hollow. moved: a label's offset from its point (points).
+    slope, gap, for readers that know the exact answers, drawn hollow.
     """
     figure, ax = plt.subplots(figsize=(7.4, 4.6))
     ax.axvline(0, color=GREY, linestyle=":", linewidth=1.2, marker="")
@@ -28,11 +32,11 @@ def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame, moved: Mappi
         colour = PALETTE[k % len(PALETTE)]
         ax.errorbar(row["slope"], row["gap"], xerr=error[0], yerr=error[1], linestyle="", color=colour,
                     marker=MARKERS[k % len(MARKERS)], markersize=6, capsize=2, elinewidth=1, markevery=1)
-        _label(ax, name, row["slope"], row["gap"], colour, moved.get(str(name), (7, 5)))
+        _label(ax, name, row["slope"], row["gap"], colour, OFFSETS.get(str(name), (7, 5)))
     for name, row in truths.iterrows():
         ax.plot(row["slope"], row["gap"], linestyle="", marker="o", markersize=9, markerfacecolor="none",
                 markeredgecolor=TRUTH, markeredgewidth=1.4, markevery=1, zorder=4)
-        _label(ax, name, row["slope"], row["gap"], TRUTH, moved.get(str(name), (9, 5)))
+        _label(ax, name, row["slope"], row["gap"], TRUTH, OFFSETS.get(str(name), (9, 5)))
     ax.set_xlabel("bias left: slope of the log-probability bias (1: as planted, 0: none)")
     ax.set_ylabel("distance to the fair world (nats)")
     ax.set_ylim(bottom=-0.002)
