@@ -58,8 +58,8 @@ def measure(point: dict[str, Any]) -> dict[str, Any]:
 def of_reader(reader: Reader, seed: int, short: bool = False) -> dict[str, float]:
     """Distances, agreement and the likelihood metrics; where short, of the metrics only the slope."""
     values = debiasing.costs(reader, {name: worlds()[name] for name in ("biased", "fair")}, seed)
-    metrics = debiasing.readings(reader, worlds()["biased"])
-    return rounded({**values, **({"slope": metrics["slope"]} if short else metrics)})
+    metrics = (debiasing.slopes if short else debiasing.readings)(reader, worlds()["biased"])
+    return rounded({**values, **metrics})
 
 
 def rounded(values: dict[str, float]) -> dict[str, float]:
@@ -76,7 +76,7 @@ DEBIAS = Sweep(
     points=[
         *({"arm": arm, "seed": seed, "steps": STEPS if arm in ARMS else 0}
           for seed in SEEDS[:3] for arm in (UNTOUCHED, *PROJECTIONS, *ARMS, FAIR_MODEL, TOLD, *ORACLES)),
-        *({"arm": arm, "seed": seed, "steps": LONGER} for seed in SEEDS[:3] for arm in ("CDA", "control")),
+        *({"arm": arm, "seed": seed, "steps": LONGER} for seed in SEEDS[:3] for arm in ("CDA",)),
         *({"arm": arm, "seed": seed, "steps": STEPS if arm in ARMS else 0}
           for seed in SEEDS[3:] for arm in (UNTOUCHED, *PROJECTIONS, *ARMS, FAIR_MODEL, TOLD, *ORACLES)),
         SHORT,

@@ -171,20 +171,22 @@ def pronoun_bias(reader: Reader, world: World, occupations: Sequence[str]) -> di
     return table.groupby("attribute")["bias"].mean().to_dict()
 
 
-def readings(reader: Reader, world: World) -> dict[str, float]:
-    """Every likelihood metric of notebook 08, of any reader; nan where a metric is not defined for it.
-
-    slope and slope_likes: of the log-probability bias on what dose 1 plants, in two sentences (1 at dose 1).
-    """
-    truth, pairs = planted.planted_log_odds(World(world.size)), planted.pronoun_pairs(world)
-    clusters = planted.pronoun_clusters(world)
+def slopes(reader: Reader, world: World) -> dict[str, float]:
+    """Slope of the log-probability bias on what dose 1 plants, in "said" (slope) and in "likes" (slope_likes)."""
+    truth = planted.planted_log_odds(World(world.size))
     likes = bias.log_probability_bias(reader, None, [LIKES], [planted.with_article(o) for o in truth], ["her"], ["his"])
+    return {"slope": _slope(truth, pronoun_bias(reader, world, list(truth))),
+            "slope_likes": _slope(truth, dict(zip(truth, likes["bias"], strict=True)))}
+
+
+def readings(reader: Reader, world: World) -> dict[str, float]:
+    """Every likelihood metric of notebook 08, of any reader; nan where a metric is not defined for it."""
+    pairs, clusters = planted.pronoun_pairs(world), planted.pronoun_clusters(world)
     scores = bias.stereoset(bias.intrasentence_scores(reader, None, clusters), clusters)
     shared, crows = bias.crows_pairs(reader, None, pairs)
     people = [planted.names_of(world, gender) for gender in ("female", "male")]
     return {
-        "slope": _slope(truth, pronoun_bias(reader, world, list(truth))),
-        "slope_likes": _slope(truth, dict(zip(truth, likes["bias"], strict=True))),
+        **slopes(reader, world),
         "difference": float(shared["difference"].mean()), "crows": crows,
         "differing": bias.crows_pairs(reader, None, pairs, "differing")[1],
         **{form: _or_nan(reader, pairs, form) for form in ("aul", "aula")},

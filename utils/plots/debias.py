@@ -16,7 +16,10 @@ Point = tuple[float, float, float]  # value, low, high
 
 
 # Where a label stands from its point, in points, so that none covers another.
-OFFSETS: dict[str, tuple[float, float]] = {}
+OFFSETS = {
+    "untouched": (8, 7), "dropout": (8, -6), "control": (-8, 6), "Self-Debias": (-8, 6), "random directions": (8, 6),
+    "biased world": (9, -8), "CDA, pronouns only": (8, 8), "SentenceDebias": (8, -7),
+}  # fmt: skip
 
 
 def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame) -> Figure:
@@ -121,6 +124,7 @@ def published(table: pd.DataFrame, categories: Sequence[str], counts: Mapping[st
                     marker="s", color=PALETTE[0], capsize=3, markersize=5, markevery=1)
         ax.set_yticks(heights, methods)
         ax.set_xlim(40, 76)
+        ax.set_ylim(-0.5, len(methods) - 0.5)
         ax.set_title(f"{category}, {counts[category]} pairs", fontsize=10)
         ax.set_xlabel("score (per cent)")
         ax.grid(axis="y", visible=False)
