@@ -17,7 +17,7 @@ Point = tuple[float, float, float]  # value, low, high
 
 # Where a label stands from its point, in points, so that none covers another.
 OFFSETS = {
-    "untouched": (8, 7), "dropout": (8, -6), "control": (-8, 6), "Self-Debias": (-8, 6), "random directions": (8, 6),
+    "untouched": (8, -7), "dropout": (8, 7), "control": (-8, 6), "Self-Debias": (-8, 6), "random directions": (8, 6),
     "biased world": (9, -8), "CDA, pronouns only": (8, 8), "SentenceDebias": (8, -7),
 }  # fmt: skip
 
@@ -43,6 +43,8 @@ def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame) -> Figure:
     ax.set_xlabel("bias left: slope of the log-probability bias (1: as planted, 0: none)")
     ax.set_ylabel("distance to the fair world (nats)")
     ax.set_ylim(bottom=-0.002)
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right + 0.22 * (right - left))  # room for labels
     return figure
 
 
@@ -88,14 +90,15 @@ def rounds(table: pd.DataFrame, chance: float) -> Figure:
 def read_off(rows: Mapping[str, Mapping[str, Point]], panels: Mapping[str, tuple[str, float]]) -> Figure:
     """Accuracies with intervals, a row per method and a panel per question, linear (filled) and kernel (hollow).
 
-    rows: {method: {"linear PANEL": (value, low, high), "kernel PANEL": …}}. panels: {name: (title, chance)}.
+    rows: {method: {"linear PANEL": (value, low, high), "kernel PANEL": …}}. panels: {name: (title, chance)}. Ends of
+    intervals beyond 0 and 1 are cut.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(4.4 * len(panels), 0.34 * len(rows) + 1.5), sharey=True)
     heights = np.arange(len(rows))[::-1]
     for ax, (panel, (title, chance)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         ax.axvline(chance, color=GREY, linestyle=":", linewidth=1.2, marker="")
         for shift, (kind, k) in zip((0.14, -0.14), (("linear", 0), ("kernel", 1)), strict=True):
-            points = np.array([own[f"{kind} {panel}"] for own in rows.values()])
+            points = np.clip([own[f"{kind} {panel}"] for own in rows.values()], 0.0, 1.0)
             error = np.clip([points[:, 0] - points[:, 1], points[:, 2] - points[:, 0]], 0, None)
             ax.errorbar(points[:, 0], heights + shift, xerr=error, linestyle="", color=PALETTE[k], marker=MARKERS[k],
                         markerfacecolor=PALETTE[k] if k == 0 else "white", markersize=5, capsize=2, elinewidth=1,
