@@ -18,14 +18,15 @@ Point = tuple[float, float, float]  # value, low, high
 # Where a label stands from its point, in points, so that none covers another.
 OFFSETS = {
     "untouched": (8, -7), "dropout": (8, 7), "control": (-8, 6), "Self-Debias": (-8, 6), "random directions": (8, 6),
-    "biased world": (9, -8), "CDA, pronouns only": (8, 8), "SentenceDebias": (8, -7),
+    "biased world": (9, -8), "CDA, pronouns only": (8, 8), "SentenceDebias": (8, -7), "CDA, her always his": (-8, 8),
+    "CDA": (8, -8), "INLP": (8, 8),
 }  # fmt: skip
 
 
 def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame) -> Figure:
     """Distance to the fair world against the slope of the bias, a point per method with t intervals both ways.
 
-    rows: index method; columns slope, slope_low, slope_high, gap, gap_low, gap_high (nats). truths: index name; columns
+    rows: index method; columns slope, slope_low, slope_high, gap, gap_low, gap_high. truths: index name; columns
     slope, gap, for readers that know the exact answers, drawn hollow.
     """
     figure, ax = plt.subplots(figsize=(7.4, 4.6))
@@ -41,8 +42,8 @@ def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame) -> Figure:
                 markeredgecolor=TRUTH, markeredgewidth=1.4, markevery=1, zorder=4)
         _label(ax, name, row["slope"], row["gap"], TRUTH, OFFSETS.get(str(name), (9, 5)))
     ax.set_xlabel("bias left: slope of the log-probability bias (1: as planted, 0: none)")
-    ax.set_ylabel("distance to the fair world (nats)")
-    ax.set_ylim(bottom=-0.002)
+    ax.set_ylabel("distance to the fair world (share of the biased world's)")
+    ax.set_ylim(bottom=-0.1)
     left, right = ax.get_xlim()
     ax.set_xlim(left, right + 0.22 * (right - left))  # room for labels
     return figure
