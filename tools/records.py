@@ -37,6 +37,7 @@ RECORDS = {
     "mediation": "tools.records_mediation:MEDIATION",
     "attention": "tools.records_attention:ATTENTION",
     "extraction": "tools.records_extraction:EXTRACTION",
+    "debias": "tools.records_debias:DEBIAS",
 }
 
 

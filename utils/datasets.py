@@ -2,7 +2,7 @@
 
 Shipped with the course (in `data/`, no network needed): `"occupations"`, `"names"`, `"weat"`, `"first-sentences"`,
 `"two-senses"`, `"sentence-pairs"`, `"opinions"`, `"opinion-edits"`, `"entity-sentences"`, `"people"`, `"resumes"`,
-`"postings"`, `"crows-pairs-scores"`, `"bert-mediation"`, `"bert-mediation-heads"`, `"glossary"`.
+`"postings"`, `"crows-pairs-scores"`, `"bert-mediation"`, `"bert-mediation-heads"`, `"bias-bench"`, `"glossary"`.
 
 Public data sets, such as `"crows-pairs"`, are not part of the course: most may not be passed on, and all of them are
 better read where their authors keep them. `fetch` downloads one from a pinned address (a commit, so it cannot change),
@@ -113,6 +113,11 @@ def postings() -> pd.DataFrame:
     return pd.read_csv(DATA / "postings.csv", keep_default_na=False)
 
 
+def bias_bench() -> pd.DataFrame:
+    """Published debiasing of bert-base-uncased: `method` and scores, see the datasheet; no figure: nan."""
+    return pd.read_csv(DATA / "bias_bench.csv")
+
+
 def bert_mediation() -> pd.DataFrame:
     """Published mediation of gender bias in BERT. Columns: `masking`, `total`, `indirect`, `direct`, `items`."""
     return pd.read_csv(DATA / "bert_mediation.csv")
@@ -172,6 +177,7 @@ SHIPPED: dict[str, Callable[[], pd.DataFrame]] = {
     "crows-pairs-scores": crows_pairs_scores,
     "bert-mediation": bert_mediation,
     "bert-mediation-heads": bert_mediation_heads,
+    "bias-bench": bias_bench,
     "glossary": glossary,
 }
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
