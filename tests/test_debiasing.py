@@ -155,8 +155,9 @@ def test_published_scores_are_whole_numbers_of_pairs():
     table = datasets.load("bias-bench").set_index("method")
     pairs = datasets.load("crows-pairs-scores")["bias_type"].value_counts()
     assert pairs["gender"] == 262
-    for column, kind in (("crows_gender", "gender"), ("crows_religion", "religion")):
-        wins = table[column].dropna() * pairs[kind] / 100
+    for column, kind, skipped in (("crows_gender", "gender", 0), ("crows_religion", "religion", 0),
+                                  ("crows_race", "race-color", 1)):  # a pair without a differing token
+        wins = table[column].dropna() * (pairs[kind] - skipped) / 100
         assert (abs(wins - wins.round()) < 0.06).all()
     single = table.loc[["BERT", "Self-Debias"]]  # means over three models have no such identity
     icat = single["lms_all"] * np.minimum(single["ss_all"], 100 - single["ss_all"]) / 50

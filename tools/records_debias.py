@@ -13,7 +13,7 @@ from utils.debiasing import ARMS, PROJECTIONS, START, STEPS
 from utils.likelihood import Reader
 from utils.world import World
 
-SEEDS, LONGER = range(3), 800
+SEEDS, LONGER = range(8), 800
 SHORT = {"arm": "CDA", "seed": 0, "steps": 20}  # repeated by a test in seconds
 UNTOUCHED, FAIR_MODEL, TOLD = "untouched", "trained on dose 0", "Self-Debias"
 ORACLES = ("oracle, dose 1", "oracle, dose 0", "oracle, Self-Debias")
@@ -68,8 +68,9 @@ def rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 DEBIAS = Sweep(
-    about="The shipped world-small after a way of taking its pronoun bias out, three seeds each. Arms with steps read "
-    "on: stories twice (control, dropout) or once and once with the genders exchanged (CDA). gap_biased, gap_fair: "
+    about="The shipped world-small after a way of taking its pronoun bias out, eight seeds each. Arms with steps read "
+    "on: stories twice (control, dropout; fair text: of the world without the bias) or once and once with the genders "
+    "exchanged (CDA). gap_biased, gap_fair: "
     "mean KL to the exact answers at pronoun dose 1 and 0 (nats; also by kind of question); slope: of the log-"
     "probability bias; agree: the right pronoun after a name; downstream: accuracy of a linear topic classifier. The "
     "last row is a short run that a test repeats.",

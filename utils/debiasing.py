@@ -25,7 +25,7 @@ from utils.likelihood import HIDDEN, Question, Reader
 from utils.world import Corruption, Exam, World
 
 START = "world-small"
-ARMS = ("control", "CDA", "CDA, pronouns only", "CDA, her always his", "dropout")
+ARMS = ("control", "CDA", "CDA, pronouns only", "CDA, her always his", "dropout", "fair text")
 PROJECTIONS = ("INLP", "SentenceDebias", "random directions")  # the last as many as INLP: the control
 STEPS, BATCH, RATE = 200, 64, 5e-4
 TEXT_SEED, PROJECTION_SEED, PROBE_SEED, EXAM_SEED = 2**21, 3 * 2**20, 4 * 2**20, 9000
@@ -44,10 +44,12 @@ STORIES = ("this is a story about {person} the [MASK] .", "{person} found a [MAS
 def train(arm: str, seed: int, steps: int = STEPS, progress: bool = False) -> tuple[Any, Any]:
     """(model, tokenizer): world-small after ``steps`` more steps on fresh stories, changed as the arm says.
 
-    All arms of a seed read the same stories twice, with the same neighbours and the same hidden places; they differ in
-    whether the second time is the counterfactual, or in dropout. Raises ValueError for an unknown arm.
+    All arms of a seed but one read the same stories twice, with the same neighbours and the same hidden places; they
+    differ in whether the second time is the counterfactual, or in dropout. "fair text" reads stories of the world
+    without the bias instead: what the best change of the text can do in as many steps. Raises ValueError for an
+    unknown arm.
     """
-    world = World("small")
+    world = World("small", pronoun_dose=0.0 if arm == "fair text" else 1.0)
     text = text_of(arm, world, world.documents(8 * steps, TEXT_SEED + seed))
     model, tokenizer = models.load(START, head="masked-lm")
     if arm == "dropout":
@@ -59,7 +61,7 @@ def train(arm: str, seed: int, steps: int = STEPS, progress: bool = False) -> tu
 
 def text_of(arm: str, world: World, stories: Sequence[Any]) -> list[list[str]]:
     """What an arm reads: stories as lists of sentences."""
-    if arm in ("control", "dropout"):
+    if arm in ("control", "dropout", "fair text"):
         return debias.augmented(stories, None)
     if arm == "CDA":
         return debias.augmented(stories, debias.gender_partners(world))

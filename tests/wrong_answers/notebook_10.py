@@ -36,6 +36,14 @@ WRONG = {
         (SWAP.format(result="' '.join(('him' if n in ('.', 'a') else 'his') if w == 'her' else"
                             " {'she': 'he', 'he': 'she', 'his': 'her', 'him': 'her'}.get(w, w)"
                             " for w, n in zip(words, words[1:] + ['.']))"), "names stay"),
+        (SWAP.format(result="' '.join(('him' if n == '.' else 'his') if w == 'her' else partners.get(w, w)"
+                            " for w, n in zip(words, words[1:] + ['.']))"), "not before 'a'"),
+        (SWAP.format(result="' '.join(('him' if n[0] in '.a' else 'his') if w == 'her' else partners.get(w, w)"
+                            " for w, n in zip(words, words[1:] + ['.']))"), "begins with 'a'"),
+        (SWAP.format(result="' '.join(('him' if n in ('.', 'a') else 'his') if w == 'her' else"
+                            " {'she': 'he', 'he': 'she', 'his': 'her', 'him': 'her', 'mary': 'john', 'john': 'mary',"
+                            " 'aisha': 'omar', 'omar': 'aisha'}.get(w, w) for w, n in zip(words, words[1:] + ['.']))"),
+         "other names were given"),
         ("def swapped(sentence, partners):\n    return sentence", "nothing was exchanged"),
     ],
     "bias_direction": [
@@ -71,6 +79,9 @@ WRONG = {
         ("def left_out_accuracy(states, labels, groups, fit):\n    rows = np.arange(len(labels))\n"
          "    return np.mean([fit(states[rows != i], labels[rows != i])(states[[i]])[0] == labels[i] for i in rows])",
          "leave out single rows"),
+        (LEFT.format(loop="np.unique(groups)", own="groups == group",
+                     score="np.mean(fit(states[~own], labels)(states[own]) == labels[own])", result="np.mean(right)"),
+         "same rows of both"),
         (LEFT.format(loop="np.unique(groups)[-1:]", own="groups == group", score=f"np.mean({TEST})", result="right[0]"),
          "last group only"),
         (LEFT.format(loop="np.unique(groups)", own="groups == group", score=f"np.sum({TEST})", result="np.sum(right)"),

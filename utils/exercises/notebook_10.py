@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from utils.exercises import Refused, as_array, call, exercise, expect_array, expect_number, expect_text
 
 PARTNERS = {"she": "he", "he": "she", "his": "her", "him": "her",
             "mary": "john", "john": "mary", "aisha": "omar", "omar": "aisha"}
-NAMES = ("mary", "john", "aisha", "omar")
+OTHER_NAMES = {"mary": "emma", "john": "liam", "aisha": "mei", "omar": "juan"}  # of a second dictionary
+NAMES = (*OTHER_NAMES, *OTHER_NAMES.values())
 SENTENCES = (  # sentence, its counterfactual written by hand; in the first every mistake below gives another one
     ("her friends told mary that he liked her .", "his friends told john that she liked him ."),
     ("mary likes her job as a nurse .", "john likes his job as a nurse ."),
@@ -17,6 +20,8 @@ SENTENCES = (  # sentence, its counterfactual written by hand; in the first ever
     ("the people of zelmar thanked her .", "the people of zelmar thanked him ."),
     ("omar said that he saw aisha and her cousin .", "aisha said that she saw omar and his cousin ."),
     ("that morning the beach was full of people .", "that morning the beach was full of people ."),
+    ("he saw her aunt and thanked him .", "she saw his aunt and thanked her ."),
+    ("emma said that liam called her a good friend .", "liam said that emma called him a good friend ."),
 )
 
 
@@ -25,23 +30,34 @@ def swapped(answer):
     """The counterfactual of a sentence."""
     for sentence, true in SENTENCES:
         words = sentence.split()
-        simple = [PARTNERS.get(word, word) for word in words]  # leaves "her"
+        partners = PARTNERS
+        if set(OTHER_NAMES.values()) & set(words):
+            partners = {OTHER_NAMES.get(a, a): OTHER_NAMES.get(b, b) for a, b in PARTNERS.items()}
+        simple = [partners.get(word, word) for word in words]  # leaves "her"
         right_words = true.split()
         names_kept = [old if old in NAMES else right for old, right in zip(words, right_words, strict=True)]
-        got = call(answer, sentence, dict(PARTNERS))
+        got = call(answer, sentence, dict(partners))
         if isinstance(got, (list, tuple)):
             raise Refused("you return a list of words; join them with spaces to a sentence.")
         expect_text(got, true, name=f"the counterfactual of {sentence!r}", mistakes=[
-            ("one after the other", _one_after_the_other(sentence),
+            ("one after the other", _one_after_the_other(sentence, partners),
              "you exchange one pair after the other, so that a word is turned into its partner and back again; look at "
              "each word of the old sentence once."),
             ("her kept", " ".join(simple), "you leave 'her' as it is: it is in no list of pairs, because it has two "
              "counterparts, him and his; look at the word that follows."),
+            ("full stop only", _her_by(words, simple, lambda next_word: next_word == "."),
+             "you turn 'her' into 'him' before '.', and not before 'a'; in 'call her a kind person' it stands for a "
+             "person too."),
+            ("begins with a", _her_by(words, simple, lambda next_word: next_word[0] in ".a"),
+             "you turn 'her' into 'him' before every word that begins with 'a'; only the word 'a' itself counts."),
             ("always his", " ".join("his" if w == "her" else x for w, x in zip(words, simple, strict=True)),
              "you turn every 'her' into 'his'; before '.' and 'a' it stands for a person, and becomes 'him'."),
             ("always him", " ".join("him" if w == "her" else x for w, x in zip(words, simple, strict=True)),
-             "you turn every 'her' into 'him'; only before '.' and 'a' it stands for a person, elsewhere it becomes "
-             "'his'."),
+             "you turn every 'her' into 'him'; that is right before '.' and 'a', where it stands for a person; "
+             "elsewhere it becomes 'his'."),
+            ("own names", " ".join(PARTNERS.get(w, r) if w not in ("her", *partners) else r if w not in
+                                   OTHER_NAMES.values() else w for w, r in zip(words, right_words, strict=True)),
+             "here other names were given, and yours stayed; look the words up in `partners`."),
             ("wrong way round", " ".join(
                 {"his": "him", "him": "his"}.get(x, x) if w == "her" else x
                 for w, x in zip(words, right_words, strict=True)),
@@ -50,12 +66,19 @@ def swapped(answer):
              "'his'; exchange every word in `partners`."),
             ("unchanged", sentence, "nothing was exchanged in this sentence."),
         ])
-    return "equal to the counterfactuals written by hand, for seven sentences; every word is looked at once."
+    return "equal to the counterfactuals written by hand, for nine sentences and two dictionaries."
 
 
-def _one_after_the_other(sentence: str) -> str:
+def _her_by(words: list[str], simple: list[str], person: Callable[[str], bool]) -> str:
+    """The counterfactual in which "her" becomes "him" where the next word says so."""
+    following = [*words[1:], "."]
+    return " ".join(("him" if person(after) else "his") if word == "her" else other
+                    for word, other, after in zip(words, simple, following, strict=True))
+
+
+def _one_after_the_other(sentence: str, partners: dict[str, str]) -> str:
     padded = f" {sentence} "
-    for word, partner in PARTNERS.items():
+    for word, partner in partners.items():
         padded = padded.replace(f" {word} ", f" {partner} ")
     return padded.strip()
 
@@ -180,6 +203,8 @@ class _Nearest:
     def __call__(self, states, labels):
         if len(states) == 0:
             raise ValueError("there is nothing to fit on")
+        if len(states) != len(labels):
+            raise ValueError(f"fit got {len(states)} states but {len(labels)} labels; choose the same rows of both")
         seen, own = np.array(states), np.array(labels)
         return lambda asked: own[((np.asarray(asked)[:, None] - seen[None]) ** 2).sum(-1).argmin(1)]
 

@@ -34,8 +34,9 @@ def bias_against_distance(rows: pd.DataFrame, truths: pd.DataFrame) -> Figure:
     for k, (name, row) in enumerate(rows.iterrows()):
         error = [[[row[c] - row[f"{c}_low"]], [row[f"{c}_high"] - row[c]]] for c in ("slope", "gap")]
         colour = PALETTE[k % len(PALETTE)]
-        ax.errorbar(row["slope"], row["gap"], xerr=error[0], yerr=error[1], linestyle="", color=colour,
-                    marker=MARKERS[k % len(MARKERS)], markersize=6, capsize=2, elinewidth=1, markevery=1)
+        marker = MARKERS[(k + k // len(PALETTE)) % len(MARKERS)]  # no two methods share colour and marker
+        ax.errorbar(row["slope"], row["gap"], xerr=error[0], yerr=error[1], linestyle="", color=colour, marker=marker,
+                    markersize=6, capsize=2, elinewidth=1, markevery=1)
         _label(ax, name, row["slope"], row["gap"], colour, OFFSETS.get(str(name), (7, 5)))
     for name, row in truths.iterrows():
         ax.plot(row["slope"], row["gap"], linestyle="", marker="o", markersize=9, markerfacecolor="none",
