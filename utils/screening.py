@@ -5,9 +5,9 @@
     screen.score(applicants)                          # P(recorded as suitable), as the screen sees it
 
 An application is the beginning of a story: its first sentence, which says name, occupation and town, and the next two.
-The office looks for people who know the law and get on with others: whether an applicant is qualified is drawn with
-the probability `SKILL` gives to the story's topic and tone, so that the exact P(qualified | text) is a short sum
-(`belief`). The group is the community of the town, one of the two invented ones. Fairness measures are in
+A registry hires clerks. Whether an applicant is qualified is drawn with the probability that a card of points gives to
+occupation, topic (experience with the law) and tone (what people say of the applicant), so that the exact
+P(qualified | text) is a short sum (`belief`). The group is the community of the town, one of the two invented ones. Fairness measures are in
 `utils.fairness`; `tools/records_fairness.py` runs the sweeps.
 """
 
@@ -20,16 +20,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 
-from utils import adapting, datasets, finetune, models, precision
+from utils import adapting, datasets, fairness, finetune, models, precision
 from utils.world import World
 
-JOB = "law"  # the topic that the office needs
-# P(qualified): rows tone good, bad; columns topic is the job's, is another one
-SKILL = np.array([[0.9, 0.6], [0.4, 0.1]])
+JOB = "law"  # the topic of the registry's work
+# The card: points are log-odds of being qualified. Occupations from the nearest to the farthest from the work.
+NEAREST = ("lawyer", "secretary", "accountant", "librarian", "cashier", "programmer", "teacher", "scientist",
+           "architect", "doctor", "nurse", "hairdresser", "painter", "baker", "carpenter", "chef")
+FOR_OCCUPATION = dict(zip(NEAREST, np.linspace(2.0, -2.0, len(NEAREST)), strict=True))
+FOR_TONE = {"good": 1.0, "bad": -1.0}
+FOR_LAW = 1.0
 GROUPS = ("zelvan", "brimic")
 OWN_NAMES = 0.8  # share of a community's people who bear one of its own names: a name tells the community in part
-START, STEPS, RATE = "world-small", 300, 1e-3
+START, STEPS, BATCH, RATE = "world-small", 300, 32, 1e-3
 SENTENCES = 3
 
 
@@ -66,25 +71,30 @@ class Applicants:
 def draw(world: World, count: int, seed: int) -> Applicants:
     """`count` applicants whose text names their town and no community; names are drawn so that they tell part of it."""
     rng, found = np.random.default_rng([seed, 110]), []
-    for story in world.documents(2 * count + 500, seed):
+    for story in world.documents(7 * count // 4 + 300, seed):
         slots = [kind for frame in story.frames[:SENTENCES] for kind in frame.slots]
         if len(story.sentences) >= SENTENCES and slots.count("town") >= 1 and "community" not in slots:
             found.append(story)
     if len(found) < count:
         raise ValueError(f"{world!r} wrote {len(found)} applications with a town; ask for fewer than {count}.")
-    texts, groups, beliefs, words = [], [], [], []
+    texts, groups, beliefs, words, chances = [], [], [], [], []
+    pools = names_of(world)
     for story in found[:count]:
         group = GROUPS.index(story.latents["community"])
-        name = new_name(world, story.latents["name"], group, rng)
+        name = new_name(pools, story.latents["name"], group, rng)
         said = [sentence.replace(story.latents["name"], name) for sentence in story.sentences[:SENTENCES]]
         texts.append((said[0], " ".join(said[1:])))
         groups.append(group)
         beliefs.append(belief(world, story))
-        words.append({"name": name, "town": story.latents["town"], "tone": story.latents["tone"],
-                      "topic": story.latents["topic"]})
-    community, latent = np.array(groups), [(w["tone"] == "bad", w["topic"] != JOB) for w in words]
-    chance = np.array([SKILL[int(bad), int(other)] for bad, other in latent])
-    return Applicants(texts, community, (rng.random(count) < chance).astype(int), np.array(beliefs), words)
+        words.append({"name": name, "town": story.latents["town"]})
+        chances.append(card(**{kind: story.latents[kind] for kind in ("occupation", "tone", "topic")}))
+    qualified = (rng.random(count) < np.array(chances)).astype(int)
+    return Applicants(texts, np.array(groups), qualified, np.array(beliefs), words)
+
+
+def card(occupation: str, tone: str, topic: str) -> float:
+    """P(qualified) of an applicant whose occupation, tone and topic are known."""
+    return float(expit(FOR_OCCUPATION[occupation] + FOR_TONE[tone] + FOR_LAW * (topic == JOB)))
 
 
 def names_of(world: World) -> dict[str, tuple[list[str], list[str]]]:
@@ -96,15 +106,15 @@ def names_of(world: World) -> dict[str, tuple[list[str], list[str]]]:
             for kind, held in kinds.items()}
 
 
-def new_name(world: World, name: str, group: int, rng: np.random.Generator) -> str:
+def new_name(pools: dict[str, tuple[list[str], list[str]]], name: str, group: int, rng: np.random.Generator) -> str:
     """A name of the same kind, with probability `OWN_NAMES` one of the applicant's own community."""
-    pools = next(pools for pools in names_of(world).values() if name in pools[0] + pools[1])
-    pool = pools[group if rng.random() < OWN_NAMES else 1 - group]
+    own = pools[next(kind for kind, both in pools.items() if name in both[0] + both[1])]
+    pool = own[group if rng.random() < OWN_NAMES else 1 - group]
     return pool[rng.integers(len(pool))]
 
 
 def belief(world: World, story: Any) -> float:
-    """The exact P(qualified | the first sentences): sum over tone and topic of P(tone | text) P(topic | text) SKILL.
+    """The exact P(qualified | the first sentences): sum over tone and topic of P(tone | text) P(topic | text) card.
 
     Each word depends on one hidden variable only, and the first sentence tells occupation and town (or, later, the
     town is told), so the two posteriors are products of a row of the world's tables and of the words' probabilities.
@@ -122,8 +132,8 @@ def belief(world: World, story: Any) -> float:
                 if slot.variable == variable:
                     chance *= slot.emission[:, world.word_ids[word]]
         weight[variable] = dict(zip(own.states, chance / chance.sum(), strict=True))
-    good, job = weight["tone"]["good"], weight["topic"][JOB]
-    return float(np.array([good, 1 - good]) @ SKILL @ np.array([job, 1 - job]))
+    return sum(p * q * card(latents["occupation"], tone, topic)
+               for tone, p in weight["tone"].items() for topic, q in weight["topic"].items() if p * q > 0)
 
 
 def past_decisions(applicants: Applicants, share: float, seed: int) -> np.ndarray:
@@ -155,7 +165,7 @@ def train(applicants: Applicants, decisions: np.ndarray, seed: int, *, hidden: t
     """A screen that learns past decisions from the shipped world-small, without the words that are hidden."""
     model, tokenizer = models.load(START, head="sequence-classification", num_labels=2, seed=seed)
     examples = finetune.encode(tokenizer, blind(applicants, hidden).texts, decisions)
-    finetune.finetune(model, tokenizer, examples, steps=steps, batch_size=64, learning_rate=RATE, seed=seed,
+    finetune.finetune(model, tokenizer, examples, steps=steps, batch_size=BATCH, learning_rate=RATE, seed=seed,
                       progress=progress)
     return Screen(model, tokenizer, hidden)
 
@@ -183,6 +193,56 @@ def swapped(world: World, applicants: Applicants, rng: np.random.Generator) -> A
                words["name"]: pools[1 - group][rng.integers(len(pools[1 - group]))]}
         texts.append(tuple(" ".join(new.get(word, word) for word in part.split()) for part in (first, rest)))
     return applicants.with_texts(texts)
+
+
+# ------------------------------------------------------------------------------------------ remedies
+
+PAST, FRESH, TURNED_AWAY = 9600, 3000, 0.3
+TRAININGS = ("untouched", "true answers", "reweighed", "no town", "no town, no name")
+HIDDEN = {"no town": ("town",), "no town, no name": ("town", "name")}
+
+
+def fair_world(valence_dose: float = 0.0) -> World:
+    """The small world without any bias: occupations tell no gender, and at dose 0 communities tell no tone."""
+    return World("small", pronoun_dose=0.0, valence_dose=valence_dose)
+
+
+def rehearse(training: str, seed: int, steps: int = STEPS, progress: bool = False
+             ) -> tuple[Screen, Applicants, np.ndarray, Applicants, np.ndarray]:
+    """(screen, past applicants, their recorded decisions, fresh applicants, what would be recorded of them)."""
+    world = fair_world()
+    past, fresh = draw(world, PAST, 1000 + seed), draw(world, FRESH, 5000 + seed)
+    recorded = past_decisions(past, TURNED_AWAY, seed)
+    learned, labels = past, past.qualified if training == "true answers" else recorded
+    if training == "reweighed":  # the loop of the course knows no weights: each is drawn as often as its weight says
+        weights = fairness.reweighing(recorded, past.community)
+        rows = np.random.default_rng([seed, 114]).choice(len(past), len(past), p=weights / weights.sum())
+        learned, labels = past.take(rows), recorded[rows]
+    screen = train(learned, labels, seed, hidden=HIDDEN.get(training, ()), steps=steps, progress=progress)
+    return screen, past, recorded, fresh, past_decisions(fresh, TURNED_AWAY, 5000 + seed)
+
+
+def afterwards(screen: Screen, scores: np.ndarray, fresh: Applicants, recorded: np.ndarray, seed: int
+               ) -> dict[str, np.ndarray]:
+    """Decisions of a finished screen, mended after the event: {rule: (applicants,)}."""
+    other = screen.score(swapped(fair_world(), fresh, np.random.default_rng([seed, 115])))
+    cut = np.where(fresh.community == 1, 0.5 * (1 - TURNED_AWAY), 0.5)
+    return {
+        "mean with the swapped text": ((scores + other) / 2 > 0.5).astype(int),
+        "equal selection rates": fairness.equal_rates(scores, fresh.community, float((scores > 0.5).mean())),
+        "equal odds by the record": fairness.equal_odds(scores, recorded, fresh.community, seed),
+        "threshold from the known share": (scores > cut).astype(int),
+    }
+
+
+def judged(decisions: np.ndarray, fresh: Applicants, recorded: np.ndarray) -> dict[str, float]:
+    """What a rule does: rates by community against the truth, the impact ratio, accuracy against both answers."""
+    table = fairness.rates(decisions, fresh.qualified, fresh.community)
+    values = {f"{column}_{g}": table.loc[g, column] for column in ("selection", "tpr", "fpr", "ppv", "accuracy")
+              for g in (0, 1)}
+    return {**values, "impact": table.loc[1, "selection"] / table.loc[0, "selection"],
+            "accuracy": float((decisions == fresh.qualified).mean()),
+            "accuracy_record": float((decisions == recorded).mean())}
 
 
 # ------------------------------------------------------------------------------------------ résumés under every name
