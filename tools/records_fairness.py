@@ -24,8 +24,9 @@ def measure_fairness(point: dict[str, Any]) -> dict[str, Any]:
         told = fresh.belief * np.where(fresh.community == 1, 1 - screening.TURNED_AWAY, 1.0)
         rules |= screening.afterwards(screen, scores, fresh, recorded, seed)
         rules |= {"best for the record": (told > 0.5).astype(int), "best for the truth": (fresh.belief > 0.5) * 1}
-    return {"rules": {rule: {name: round(float(value), 5) for name, value in
-                             screening.judged(decisions, fresh, recorded).items()} for rule, decisions in rules.items()}}
+    judged = {rule: screening.judged(decisions, fresh, recorded) for rule, decisions in rules.items()}
+    return {"rules": {rule: {name: round(float(value), 5) for name, value in own.items()}
+                      for rule, own in judged.items()}}
 
 
 FAIRNESS = Sweep(
@@ -72,8 +73,8 @@ def measure_hiring(point: dict[str, Any]) -> dict[str, Any]:
 HIRING = Sweep(
     about="Résumés that a classifier has not seen, three folds of 72; the others were learned from, each under a name "
     "drawn by lot. right: of the 72, each under one name drawn by lot. decisions: of the résumés listed, a line each, "
-    "1 (suitable) or 0 under every name of people.csv in the order of the file (frozen: under every tenth); the networks "
-    "read 24 of the 72, one of each posting and label. spread: standard deviation of the logit over names "
+    "1 (suitable) or 0 under every name of people.csv in the order of the file (frozen: under every tenth); the "
+    "networks read 24 of the 72, one of each posting and label. spread: standard deviation of the logit over names "
     "(mean over résumés) and over résumés.",
     points=[{"arm": arm, "fold": fold, "seed": fold} for arm in screening.READERS for fold in range(screening.FOLDS)],
     measure=measure_hiring,

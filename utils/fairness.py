@@ -78,7 +78,7 @@ def odds_gap(decisions: Sequence[int], truth: Sequence[int], group: Sequence) ->
 def forced_fpr(base: float, ppv: float, fnr: float) -> float:
     """The false-positive rate of a group, given its base rate, precision and false-negative rate.
 
-    FPR = p / (1 - p) · (1 - PPV) / PPV · (1 - FNR) (Chouldechova 2017, equation 2.6).
+    FPR = p / (1 - p) · (1 - PPV) / PPV · (1 - FNR) (Chouldechova 2017).
     """
     return base / (1 - base) * (1 - ppv) / ppv * (1 - fnr)
 

@@ -7,14 +7,15 @@
 An application is the beginning of a story: its first sentence, which says name, occupation and town, and the next two.
 A registry hires clerks. Whether an applicant is qualified is drawn with the probability that a card of points gives to
 occupation, topic (experience with the law) and tone (what people say of the applicant), so that the exact
-P(qualified | text) is a short sum (`belief`). The group is the community of the town, one of the two invented ones. Fairness measures are in
-`utils.fairness`; `tools/records_fairness.py` runs the sweeps.
+P(qualified | text) is a short sum (`belief`). The group is the community of the town, one of the two invented ones.
+Fairness measures are in `utils.fairness`; `tools/records_fairness.py` runs the sweeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -207,11 +208,17 @@ def fair_world(valence_dose: float = 0.0) -> World:
     return World("small", pronoun_dose=0.0, valence_dose=valence_dose)
 
 
+@lru_cache(maxsize=1)
+def people_of(seed: int) -> tuple[Applicants, Applicants]:
+    """(past applicants, fresh ones) of a seed: all trainings of a seed read the same."""
+    world = fair_world()
+    return draw(world, PAST, 1000 + seed), draw(world, FRESH, 5000 + seed)
+
+
 def rehearse(training: str, seed: int, steps: int = STEPS, progress: bool = False
              ) -> tuple[Screen, Applicants, np.ndarray, Applicants, np.ndarray]:
     """(screen, past applicants, their recorded decisions, fresh applicants, what would be recorded of them)."""
-    world = fair_world()
-    past, fresh = draw(world, PAST, 1000 + seed), draw(world, FRESH, 5000 + seed)
+    past, fresh = people_of(seed)
     recorded = past_decisions(past, TURNED_AWAY, seed)
     learned, labels = past, past.qualified if training == "true answers" else recorded
     if training == "reweighed":  # the loop of the course knows no weights: each is drawn as often as its weight says

@@ -50,7 +50,7 @@ def impact_ratio(answer):
              "ratio."),
             ("counts", min(taken.values()) / max(taken.values()), "you compare numbers of people who were selected; "
              "groups differ in size, so divide by the size of the group first."),
-            ("of the selected", min(taken.values()) / len(people) * len(people) / sum(taken.values()), "that is a "
+            ("of the selected", min(taken.values()) / sum(taken.values()), "that is a "
              "group's share among the selected; the rate is the share selected among the group."),
             ("refused", min(refused) / max(refused), "that is the ratio of the rates of refusal; the rule looks at "
              "the rates of selection."),

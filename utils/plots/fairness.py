@@ -16,7 +16,8 @@ MEASURES = {"selection": "selected", "tpr": "selected, of\nthe qualified", "fpr"
             "ppv": "qualified, of\nthe selected"}
 
 
-def by_community(tables: Mapping[str, pd.DataFrame], names: Sequence[str], truths: pd.DataFrame | None = None) -> Figure:
+def by_community(tables: Mapping[str, pd.DataFrame], names: Sequence[str],
+                 truths: pd.DataFrame | None = None) -> Figure:
     """Four rates of each community with intervals, a panel per answer that they are held against.
 
     tables: {title: columns group, measure, value, low, high}. truths: the same without interval, drawn hollow.
