@@ -32,10 +32,10 @@ def impact_ratio(answer):
     """The lowest selection rate over the highest."""
     for seed in range(4):
         decisions, _, group = _people(seed)
-        if seed % 2:  # once the first group of the alphabet is the one selected less, once the other
+        if seed == 0:  # three groups, the one selected most in the middle of the alphabet
+            group = ["lorvan" if g == "zelvan" else ("alvic", "tormic")[k % 2] for k, g in enumerate(group)]
+        if seed == 1:  # the first of the alphabet is selected most
             group = ["aruvan" if g == "zelvan" else g for g in group]
-        if seed == 3:  # three groups
-            group = [f"{g} north" if g == "brimic" and k % 2 else g for k, g in enumerate(group)]
         people = list(zip(decisions, group, strict=True))
         shares = {g: _share(people, lambda p: p[0] == 1, lambda p, g=g: p[1] == g) for g in dict.fromkeys(group)}
         taken = Counter(g for d, g in people if d)
@@ -67,6 +67,7 @@ def impact_ratio(answer):
 @exercise("11.2")
 def odds_gap(answer):
     """The larger of the gaps in true- and false-positive rate."""
+    cases = []
     for seed in (0, 1, 2, 3):
         decisions, truth, group = _people(seed)
         if seed == 3:  # here the false-positive rates lie further apart
@@ -80,8 +81,13 @@ def odds_gap(answer):
         ):
             one, two = (_share(people, hit, lambda p, g=g, a=among: a(p) and p[2] == g) for g in ("zelvan", "brimic"))
             gap[name] = abs(one - two)
-        got = call(answer, np.array(decisions), np.array(truth), np.array(group))
-        expect_number(got, max(gap["tpr"], gap["fpr"]), name="the gap", context=f"for set {seed + 1}", mistakes=[
+        cases.append((call(answer, np.array(decisions), np.array(truth), np.array(group)), gap))
+    # which gap is the smaller one changes, so that this mistake can only be told from all answers together
+    smaller = all(np.ndim(got) == 0 and abs(got - min(gap["tpr"], gap["fpr"])) < 1e-6 for got, gap in cases)
+    for number, (got, gap) in enumerate(cases, 1):
+        expect_number(got, max(gap["tpr"], gap["fpr"]), name="the gap", context=f"for set {number}", mistakes=[
+            ("smaller", lambda _: smaller, "you take the smaller gap; take the larger, so that 0 means both "
+             "are equal."),
             ("precision", max(gap["ppv"], gap["for"]), "you look among people with the same decision, which is "
              "precision; equalized odds looks among people with the same true answer."),
             ("swapped conditions", gap["ppv"], "that is the gap in precision: the share who are qualified among the "
@@ -93,8 +99,6 @@ def odds_gap(answer):
             ("mean", (gap["tpr"] + gap["fpr"]) / 2, "you average the two gaps; a gap of 0 in one would hide half of "
              "the other: take the larger."),
             ("sum", gap["tpr"] + gap["fpr"], "you add the two gaps; take the larger."),
-            ("smaller", min(gap["tpr"], gap["fpr"]), "you take the smaller gap; take the larger, so that 0 means both "
-             "are equal."),
             ("selection", gap["selection"], "that is the gap in selection rates; the true answer is not used."),
             ("accuracy", gap["accuracy"], "that is the gap in accuracy, which can be 0 when one group suffers from "
              "refusals and the other from acceptances."),
