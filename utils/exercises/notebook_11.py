@@ -83,7 +83,8 @@ def odds_gap(answer):
             gap[name] = abs(one - two)
         cases.append((call(answer, np.array(decisions), np.array(truth), np.array(group)), gap))
     # which gap is the smaller one changes, so that this mistake can only be told from all answers together
-    smaller = all(np.ndim(got) == 0 and abs(got - min(gap["tpr"], gap["fpr"])) < 1e-6 for got, gap in cases)
+    smaller = all(isinstance(got, float | np.floating) and abs(got - min(gap["tpr"], gap["fpr"])) < 1e-6
+                  for got, gap in cases)
     for number, (got, gap) in enumerate(cases, 1):
         expect_number(got, max(gap["tpr"], gap["fpr"]), name="the gap", context=f"for set {number}", mistakes=[
             ("smaller", lambda _: smaller, "you take the smaller gap; take the larger, so that 0 means both "
