@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from utils.fairness import forced_fpr
 from utils.plots import GREY, LINESTYLES, MARKERS, PALETTE, TRUTH
@@ -45,21 +46,24 @@ def by_community(tables: Mapping[str, pd.DataFrame], names: Sequence[str],
 
 
 def calibrated(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> Figure:
-    """Share of ones against score by community, a panel per answer; the diagonal is perfect calibration."""
-    figure, axes = plt.subplots(1, len(tables), figsize=(4.2 * len(tables), 3.6), sharey=True)
-    for ax, (title, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
+    """Share of ones against score by community, two panels (truth, record) per row; the diagonal is
+    perfect calibration."""
+    figure, axes = plt.subplots(len(tables) // 2, 2, figsize=(8.0, 2.9 * (len(tables) // 2)), sharex=True, sharey=True)
+    for ax, (title, table) in zip(axes.flat, tables.items(), strict=True):
         ax.plot([0, 1], [0, 1], linestyle=(0, (4, 3)), color=TRUTH, linewidth=1.4, marker="", label="calibrated")
         for g, name in enumerate(names):
             own = table[table["group"] == g]
             error = np.clip([own["value"] - own["low"], own["high"] - own["value"]], 0, None)
             ax.errorbar(own["score"], own["value"], yerr=error, linestyle=LINESTYLES[g], marker=MARKERS[g],
                         color=PALETTE[g], capsize=2, markersize=5, markevery=1, linewidth=1, label=name)
-        ax.set_xlabel("score of the screen")
         ax.set_title(title, fontsize=10)
         ax.set_xlim(0, 1)
         ax.set_ylim(0, 1)
-    np.atleast_1d(axes)[0].set_ylabel("share with answer yes")
-    np.atleast_1d(axes)[0].legend(loc="upper left")
+    for ax in np.atleast_2d(axes)[:, 0]:
+        ax.set_ylabel("share with answer yes")
+    for ax in np.atleast_2d(axes)[-1]:
+        ax.set_xlabel("score")
+    axes.flat[0].legend(loc="upper left")
     return figure
 
 
@@ -103,6 +107,7 @@ def costs(table: pd.DataFrame, names: Sequence[str], marks: Mapping[str, float])
         ax.axvline(marks[columns[0].split("_")[0]], color=TRUTH, linestyle=(0, (4, 3)), linewidth=1.2, marker="")
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("share of people")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_yticks(heights, list(table.index))
         ax.grid(axis="y", visible=False)
     handles = [axes[0].get_legend_handles_labels(), axes[2].get_legend_handles_labels()]
