@@ -44,6 +44,9 @@ def impact_ratio(answer):
         first, last = (shares[g] for g in (sorted(shares)[0], sorted(shares)[-1]))
         got = call(answer, np.array(decisions), np.array(group))
         expect_number(got, low / high, name="the impact ratio", context=f"for {len(group)} people", mistakes=[
+            ("per cent", 100 * low / high, "that is a percentage; return the ratio itself."),
+            ("second lowest", low / sorted(shares.values())[1] if len(shares) > 2 else np.nan, "you divide by "
+             "another rate than the highest; the group with the highest rate is the one to divide by."),
             ("upside down", high / low, "that is the highest rate over the lowest; the rule divides the lower rate by "
              "the higher, so that the ratio is at most 1."),
             ("difference", high - low, "that is the difference of the rates; the four-fifths rule looks at their "
@@ -87,6 +90,7 @@ def odds_gap(answer):
                   for got, gap in cases)
     for number, (got, gap) in enumerate(cases, 1):
         expect_number(got, max(gap["tpr"], gap["fpr"]), name="the gap", context=f"for set {number}", mistakes=[
+            ("signed", lambda value: value < 0, "a gap is not negative: take the highest rate minus the lowest."),
             ("smaller", lambda _: smaller, "you take the smaller gap; take the larger, so that 0 means both "
              "are equal."),
             ("precision", max(gap["ppv"], gap["for"]), "you look among people with the same decision, which is "

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from utils.fairness import forced_fpr
 from utils.plots import GREY, LINESTYLES, MARKERS, PALETTE, TRUTH
 
-MEASURES = {"selection": "selected", "tpr": "selected, of\nthe qualified", "fpr": "selected, of\nthe others",
-            "ppv": "qualified, of\nthe selected"}
+MEASURES = {"selection": "selected", "tpr": "selected, of\nanswer yes", "fpr": "selected, of\nanswer no",
+            "ppv": "answer yes, of\nthe selected"}
 
 
 def by_community(tables: Mapping[str, pd.DataFrame], names: Sequence[str],
