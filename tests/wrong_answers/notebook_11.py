@@ -35,6 +35,8 @@ WRONG = {
     ],
     "odds_gap": [
         (GAP.format(result="gaps[0]"), "true-positive rate only"),
+        (GAP.replace("max(rates) - min(rates)", "rates[-1] - rates[0]").format(result="max(gaps, key=abs)"),
+         "a gap is not negative"),
         (GAP.format(result="gaps[1]"), "false-positive rate only"),
         (GAP.format(result="sum(gaps) / 2"), "average the two gaps"),
         (GAP.format(result="sum(gaps)"), "add the two gaps"),

@@ -75,6 +75,10 @@ def odds_gap(answer):
         decisions, truth, group = _people(seed)
         if seed == 3:  # here the false-positive rates lie further apart
             decisions = [d if y else int(g == "zelvan") for d, y, g in zip(decisions, truth, group, strict=True)]
+        if seed == 1:  # the group whose name comes first is selected most
+            group = ["aruvan" if g == "zelvan" else g for g in group]
+        if seed == 2:  # three groups, the one selected most between the others
+            group = ["lorvan" if g == "zelvan" else ("alvic", "tormic")[k % 2] for k, g in enumerate(group)]
         people = list(zip(decisions, truth, group, strict=True))
         gap = {}
         for name, hit, among in (
@@ -82,15 +86,16 @@ def odds_gap(answer):
             ("ppv", lambda p: p[1], lambda p: p[0]), ("for", lambda p: p[1], lambda p: not p[0]),
             ("selection", lambda p: p[0], lambda p: True), ("accuracy", lambda p: p[0] == p[1], lambda p: True),
         ):
-            one, two = (_share(people, hit, lambda p, g=g, a=among: a(p) and p[2] == g) for g in ("zelvan", "brimic"))
-            gap[name] = abs(one - two)
+            shares = [_share(people, hit, lambda p, g=g, a=among: a(p) and p[2] == g) for g in sorted(set(group))]
+            gap[name] = max(shares) - min(shares)
         cases.append((call(answer, np.array(decisions), np.array(truth), np.array(group)), gap))
     # which gap is the smaller one changes, so that this mistake can only be told from all answers together
     smaller = all(isinstance(got, float | np.floating) and abs(got - min(gap["tpr"], gap["fpr"])) < 1e-6
                   for got, gap in cases)
     for number, (got, gap) in enumerate(cases, 1):
         expect_number(got, max(gap["tpr"], gap["fpr"]), name="the gap", context=f"for set {number}", mistakes=[
-            ("signed", lambda value: bool(np.all(np.asarray(value) < 0)), "a gap is not negative: take the highest rate minus the lowest."),
+            ("signed", lambda value: bool(np.all(np.asarray(value) < 0)), "a gap is not negative: take the highest rate "
+             "minus the lowest."),
             ("smaller", lambda _: smaller, "you take the smaller gap; take the larger, so that 0 means both "
              "are equal."),
             ("precision", max(gap["ppv"], gap["for"]), "you look among people with the same decision, which is "
