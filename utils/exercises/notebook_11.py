@@ -94,8 +94,8 @@ def odds_gap(answer):
                   for got, gap in cases)
     for number, (got, gap) in enumerate(cases, 1):
         expect_number(got, max(gap["tpr"], gap["fpr"]), name="the gap", context=f"for set {number}", mistakes=[
-            ("signed", lambda value: bool(np.all(np.asarray(value) < 0)), "a gap is not negative: take the highest rate "
-             "minus the lowest."),
+            ("signed", lambda value: bool(np.all(np.asarray(value) < 0)), "a gap is not negative: take the "
+             "highest rate minus the lowest."),
             ("smaller", lambda _: smaller, "you take the smaller gap; take the larger, so that 0 means both "
              "are equal."),
             ("precision", max(gap["ppv"], gap["for"]), "you look among people with the same decision, which is "
