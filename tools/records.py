@@ -38,6 +38,8 @@ RECORDS = {
     "attention": "tools.records_attention:ATTENTION",
     "extraction": "tools.records_extraction:EXTRACTION",
     "debias": "tools.records_debias:DEBIAS",
+    "fairness": "tools.records_fairness:FAIRNESS",
+    "hiring": "tools.records_fairness:HIRING",
 }
 
 
