@@ -101,7 +101,8 @@ def test_all_arms_read_the_same_places(world, small):
         for mine, control in zip(own, rows["control"], strict=True):
             assert len(mine["input_ids"]) == len(control["input_ids"])
             assert [label == -100 for label in mine["labels"]] == [label == -100 for label in control["labels"]]
-        assert (own == rows["control"]) == (arm in ("control", "dropout"))
+        assert (own == rows["control"]) == (arm in ("control", "dropout", "fair text"))  # of the same stories
+    assert {arm for arm in debiasing.ARMS if debiasing.world_of(arm).pronoun_dose == 0} == {"fair text"}
     with pytest.raises(ValueError, match="no arm 'prayer'"):
         debiasing.text_of("prayer", world, stories)
 

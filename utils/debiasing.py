@@ -49,7 +49,7 @@ def train(arm: str, seed: int, steps: int = STEPS, progress: bool = False) -> tu
     without the bias instead: what the best change of the text can do in as many steps. Raises ValueError for an
     unknown arm.
     """
-    world = World("small", pronoun_dose=0.0 if arm == "fair text" else 1.0)
+    world = world_of(arm)
     text = text_of(arm, world, world.documents(8 * steps, TEXT_SEED + seed))
     model, tokenizer = models.load(START, head="masked-lm")
     if arm == "dropout":
@@ -57,6 +57,11 @@ def train(arm: str, seed: int, steps: int = STEPS, progress: bool = False) -> tu
     finetune.finetune(model, tokenizer, examples(text, tokenizer, steps, seed), steps=steps, batch_size=BATCH,
                       learning_rate=RATE, weight_decay=0.0, seed=seed, progress=progress)
     return model, tokenizer
+
+
+def world_of(arm: str) -> World:
+    """The world whose stories an arm reads: the biased one, or for "fair text" the one without the bias."""
+    return World("small", pronoun_dose=0.0 if arm == "fair text" else 1.0)
 
 
 def text_of(arm: str, world: World, stories: Sequence[Any]) -> list[list[str]]:
