@@ -196,13 +196,14 @@ def readings(reader: Reader, world: World) -> dict[str, float]:
         **slopes(reader, world),
         "difference": float(shared["difference"].mean()), "crows": crows,
         "differing": bias.crows_pairs(reader, None, pairs, "differing")[1],
-        **{form: _or_nan(reader, pairs, form) for form in ("aul", "aula")},
+        **{form: score_or_nan(reader, pairs, form) for form in ("aul", "aula")},
         "lms": scores.lms, "ss": scores.ss, "icat": scores.icat,
         "disco": bias.disco(reader, None, STORIES, *people)[1],
     }
 
 
-def _or_nan(reader: Reader, pairs: Any, form: str) -> float:
+def score_or_nan(reader: Reader, pairs: Any, form: str) -> float:
+    """The score of `bias.crows_pairs`, per cent; nan where this form is not defined for the reader."""
     try:
         return bias.crows_pairs(reader, None, pairs, form)[1]
     except ValueError:  # nothing is hidden: not defined for Self-Debias; no attention: not for the oracle

@@ -65,7 +65,7 @@ def tone(reader: Reader, model: Any = None, tokenizer: Any = None) -> dict[str, 
     values = {"slope": tone_slope(found, world), "log_odds": list(found.values()),
               "difference": float(shared["difference"].mean()), "crows": crows, "half": half_ties(reader, pairs),
               "differing": bias.crows_pairs(reader, None, pairs, "differing")[1],
-              **{form: _or_nan(reader, pairs, form) for form in ("aul", "aula")},
+              **{form: debiasing.score_or_nan(reader, pairs, form) for form in ("aul", "aula")},
               "lms": scores.lms, "ss": scores.ss, "icat": scores.icat}
     if model is not None:
         values |= tone_vectors(model, tokenizer, world)
@@ -154,13 +154,6 @@ def counted(world: World, documents: int = 3000, seed: int = 0) -> dict[str, flo
     }
     return {name: bias.weat(*(vectors[[world.word_ids[w] for w in group]] for group in groups), resamples=1).effect_size
             for name, groups in sets.items()}
-
-
-def _or_nan(reader: Reader, pairs: pd.DataFrame, form: str) -> float:
-    try:
-        return bias.crows_pairs(reader, None, pairs, form)[1]
-    except ValueError:  # no attention: not for the oracle
-        return float("nan")
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
