@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from tools import records_influence
 from utils import debiasing, influence, likelihood, models
 from utils.bias import planted
 from utils.exercises import notebook_09 as check
@@ -136,3 +138,16 @@ def test_the_exercise_s_inner_product_is_the_module_s(world, read, stories):
     change = -0.01 * sum((direction[name] * own[name]).sum() for name in own)
     assert 0.01 * influence.first_order(*read, [stories[0]], world, seed=2)[0] == pytest.approx(float(change), rel=1e-3)
     assert check.first_order_change(lambda q, loss, rate: -rate * sum((q[n] * loss[n]).sum() for n in q)).passed
+
+
+def test_the_control_leaves_out_as_many_of_each_occupation_whatever_their_gender():
+    stories, _ = records_influence.text_of(0)
+    kind = [(story.latents["occupation"], story.latents["gender"]) for story in stories]
+    by_score, by_number = (records_influence.left_out(arm, 0) for arm in ("score", "number"))
+    occupations = [Counter(kind[i][0] for i in arm) for arm in (by_score, by_number)]
+    assert occupations[0] == occupations[1] and len(set(by_number.tolist())) == len(by_number)
+    men, left = (len([i for i in arm if kind[i] == ("secretary", "male")]) for arm in (by_score, by_number))
+    assert men == 0 < left
+    gone = set(by_number.tolist())
+    kept = [story for i, story in enumerate(stories) if i not in gone]
+    assert influence.text_slope(kept, World("small")) > 0.8

@@ -19,7 +19,7 @@ SEEDS = range(3)
 STEPS = 2000  # by then the pronoun's bias is learned; the recipe of the shipped world-dose-1
 LOOKED = (800, 1200, 1600)  # TracIn's checkpoints: the bias is being learned, and the learning rate is not yet small
 LEFT_OUT = 0.2  # share of the stories
-ARMS = ("nothing", "random", "score", "TracIn")
+ARMS = ("nothing", "random", "score", "TracIn", "number")
 
 
 def recipe_of(seed: int) -> Recipe:
@@ -28,11 +28,17 @@ def recipe_of(seed: int) -> Recipe:
 
 
 @cache
-def estimates(seed: int) -> tuple[list[Any], np.ndarray, np.ndarray, dict[str, Any]]:
-    """(stories, known score, TracIn's estimate, what the model that read them all says) for a seed's text."""
+def text_of(seed: int) -> tuple[list[Any], np.ndarray]:
+    """(stories, known score) of a seed's training text."""
+    stories = stories_of(recipe_of(seed), World("small"))
+    return stories, influence.score(stories, World("small"))
+
+
+@cache
+def estimates(seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """(TracIn's estimate for each story of a seed's text, what the model that read them all says and how well)."""
     world, recipe = World("small"), recipe_of(seed)
-    stories = stories_of(recipe, world)
-    known = influence.score(stories, world)
+    stories, known = text_of(seed)
     terms: list[np.ndarray] = []
 
     def watch(training: Any) -> None:
@@ -47,7 +53,7 @@ def estimates(seed: int) -> tuple[list[Any], np.ndarray, np.ndarray, dict[str, A
     table = {name: [known[groups == name].mean(), found[groups == name].mean(),
                     found[groups == name].std(ddof=1) / np.sqrt((groups == name).sum()), (groups == name).sum()]
              for name in np.unique(groups)}
-    return stories, known, found, {
+    return found, {
         **learned,
         "correlation": round(float(np.corrcoef(found, known)[0, 1]), 5),
         "correlation_by_step": [round(float(np.corrcoef(term, known)[0, 1]), 5) for term in terms],
@@ -61,19 +67,35 @@ def highest(values: np.ndarray) -> np.ndarray:
     return np.argsort(-values, kind="stable")[: round(LEFT_OUT * len(values))]
 
 
+def left_out(arm: str, seed: int) -> np.ndarray:
+    """Indices of the stories that an arm leaves out of a seed's text."""
+    stories, known = text_of(seed)
+    rng = np.random.default_rng([seed, 9])
+    if arm == "nothing":
+        return np.array([], dtype=int)
+    if arm == "random":
+        return rng.permutation(len(stories))[: round(LEFT_OUT * len(stories))]
+    if arm == "TracIn":
+        return highest(estimates(seed)[0])
+    if arm == "score":
+        return highest(known)
+    occupations = np.array([story.latents["occupation"] for story in stories])
+    numbers = zip(*np.unique(occupations[highest(known)], return_counts=True), strict=True)
+    return np.concatenate([rng.permutation(np.flatnonzero(occupations == name))[:count] for name, count in numbers])
+
+
 def measure(point: dict[str, Any]) -> dict[str, Any]:
     """The slope of a model that never read the chosen fifth, and the slope that the rest of the text shows."""
-    stories, known, found, whole = estimates(point["seed"])
-    world, rng = World("small"), np.random.default_rng([point["seed"], 9])
-    chosen = {"nothing": np.array([], dtype=int), "score": highest(known), "TracIn": highest(found),
-              "random": rng.permutation(len(stories))[: round(LEFT_OUT * len(stories))]}[point["without"]]
+    seed, world = point["seed"], World("small")
+    stories, _ = text_of(seed)
+    chosen = left_out(point["without"], seed)
     gone = set(chosen.tolist())
     left = [story for i, story in enumerate(stories) if i not in gone]
     shown = {"stories": len(left), "text_slope": round(influence.text_slope(left, world), 5),
              "text_log_odds": [round(nats, 4) for nats in influence.text_log_odds(left, world).values()]}
     if point["without"] == "nothing":
-        return {**shown, **whole}
-    return {**shown, **answers(response.train(recipe_of(point["seed"]), lambda training: None, (), chosen))}
+        return {**shown, **estimates(seed)[1]}
+    return {**shown, **answers(response.train(recipe_of(seed), lambda training: None, (), chosen))}
 
 
 def answers(training: Any) -> dict[str, Any]:
@@ -87,7 +109,8 @@ def answers(training: Any) -> dict[str, Any]:
 INFLUENCE = Sweep(
     about="Which stories teach the pronoun's bias. without: the fifth of the training stories that was left out, the "
     "rest being read more often: none, drawn at random, those with the highest score (the derivative of the story's "
-    "log-probability with respect to the dose, at dose 0), those with the highest estimate of TracIn. text_slope, "
+    "log-probability with respect to the dose, at dose 0), those with the highest estimate of TracIn, or by number: as "
+    "many of each occupation as the fifth with the highest score has, by lot, whatever their gender. text_slope, "
     "text_log_odds: the dose and each occupation's log-odds of women that the remaining text shows; slope, log_odds: "
     "those that the model trained on it shows. In the rows without "
     f"nothing: correlation of estimate and score over stories, in all and for the terms after {LOOKED} steps; overlap "

@@ -131,7 +131,7 @@ def retrained(panels: Mapping[str, pd.DataFrame]) -> Figure:
     model (what the model says), both less their mean over the occupations, nats; touched (True where a good part of the
     occupation's stories was left out).
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels), 2.9), sharex=True, sharey=True,
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.0 * len(panels), 2.7), sharex=True, sharey=True,
                                 squeeze=False)
     drawn = pd.concat(list(panels.values()))[["text", "model"]].to_numpy()
     ends = [drawn.min() - 0.3, drawn.max() + 0.3]
