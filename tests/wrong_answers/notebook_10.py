@@ -84,6 +84,8 @@ WRONG = {
          "same rows of both"),
         (LEFT.format(loop="np.unique(groups)[-1:]", own="groups == group", score=f"np.mean({TEST})", result="right[0]"),
          "last group only"),
+        (LEFT.format(loop="np.unique(labels)", own="labels == group", score=f"np.mean({TEST})",
+                     result="np.mean(right)"), "rows of one label"),
         (LEFT.format(loop="np.unique(groups)", own="groups == group", score=f"np.sum({TEST})", result="np.sum(right)"),
          "number of right answers"),
     ],
