@@ -11,6 +11,8 @@ from utils.world import World
 
 SHIPPED = {-1.0: "world-dose-reversed", 0.0: "world-dose-0", 0.5: "world-dose-half", 1.0: "world-dose-1",
            2.0: "world-dose-2"}  # trained with seed 0
+DOSES = (-1.0, 0.0, 0.25, 0.5, 1.0, 2.0)  # those of notebook 09
+SEEDS = range(3)
 # The shipped models' recipe, stated in full so that the record keeps its meaning when a default changes.
 SETTINGS = {"steps": 2000, "width": 128, "learning_rate": 2e-3, "precision": "bfloat16"}
 
@@ -33,16 +35,13 @@ def measure(point: dict[str, Any]) -> dict[str, Any]:
     return {**row, "slope_after_edit": question.slope(model)}
 
 
-
 MEDIATION = Sweep(
-    about="Small BERTs pretrained on worlds in which the occupation says none, half, all, twice or the opposite of "
-    "what the statistics say about the pronoun: the shipped models (seed 0) and another seed of each. Log-odds of "
-    "she in one sentence, means over the 120 swaps of two occupations: exact and total effect, indirect effects "
-    "through heads and neurons, the slope on the planted differences, and the slope after one direction was taken out "
-    "of the occupations' word vectors.",
-    points=[
-        *({"dose": dose, "seed": 0, "model": name} for dose, name in SHIPPED.items()),
-        *({"dose": dose, "seed": 1, **SETTINGS} for dose in SHIPPED),
-    ],
+    about="Small BERTs pretrained on worlds in which the occupation says none, a quarter, half, all, twice or the "
+    "opposite of what the statistics say about the pronoun: three seeds of each, of which seed 0 are the shipped "
+    "models where there is one. Log-odds of she in one sentence, means over the 120 swaps of two occupations: exact "
+    "and total effect, indirect effects through heads and neurons, the slope on the planted differences, and the "
+    "slope after one direction was taken out of the occupations' word vectors.",
+    points=[{"dose": dose, "seed": seed, **({"model": SHIPPED[dose]} if seed == 0 and dose in SHIPPED else SETTINGS)}
+            for seed in SEEDS for dose in DOSES],
     measure=measure,
 )

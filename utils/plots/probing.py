@@ -67,19 +67,21 @@ def grid(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, yla
     return figure
 
 
-def effects_by_dose(live: pd.DataFrame, record: pd.DataFrame) -> Figure:
-    """Mean total effect against the dose. live: columns dose, exact, total; record: dose, total, one row per seed."""
+def effects_by_dose(live: pd.DataFrame, others: pd.DataFrame) -> Figure:
+    """Mean total effect against the dose; both tables: columns dose, exact, total, one row per model.
+
+    live: the shipped models. others: models trained with other seeds, moved a little to the right.
+    """
     figure, ax = plt.subplots(figsize=(6.0, 3.4))
-    doses = sorted(live["dose"])
-    exact = live.set_index("dose")["exact"]
-    ax.plot(doses, exact[doses], color="black", linestyle=(0, (4, 3)), linewidth=1.4, marker="")
-    truth_marker(ax, doses, exact[doses], "exact")
-    ax.plot(record["dose"] + 0.06, record["total"], linestyle="", marker="|", markersize=10, color=PALETTE[1],
-            markevery=1, label="the same with another seed (record)")
+    exact = pd.concat([live, others]).groupby("dose")["exact"].first()
+    ax.plot(exact.index, exact, color="black", linestyle=(0, (4, 3)), linewidth=1.4, marker="")
+    truth_marker(ax, exact.index, exact, "exact")
+    ax.plot(others["dose"] + 0.06, others["total"], linestyle="", marker="_", markersize=9, markeredgewidth=1.5,
+            color=PALETTE[1], markevery=1, label="other models (record)")
     ax.plot(live["dose"], live["total"], linestyle="", marker="D", markersize=5, color=PALETTE[0], markevery=1,
             label="shipped models")
     ax.axhline(0, color=GREY, linewidth=0.8, linestyle="-", marker="")
-    ax.set_xticks(doses)
+    ax.set_xticks(exact.index, [f"{dose:g}" for dose in exact.index])
     ax.set_xlabel("dose of the planted association")
     ax.set_ylabel("mean total effect of a swap\n(log-odds of she, nats)")
     ax.legend(loc="upper left")
