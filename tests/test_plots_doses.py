@@ -68,5 +68,5 @@ def test_retrained_has_a_panel_per_list_and_marks_the_occupations_that_were_touc
     axes = figures.retrained({"nothing": table, "score": table.assign(text=[0.0, -2.0])}).axes
     assert [ax.get_title(loc="left") for ax in axes] == ["nothing", "score"]
     drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes[1].lines}
-    assert drawn["occupations with stories left out"] == ([0.0], [0.9])
+    assert drawn["nurse"] == ([0.0], [0.9])
     assert drawn["other occupations"] == ([-2.0], [-1.5])

@@ -128,8 +128,7 @@ def retrained(panels: Mapping[str, pd.DataFrame]) -> Figure:
     """Models that never read some of the stories against the text that was left, a panel per list of stories.
 
     panels: {title: table}; index occupation, columns text (log-odds of women counted in the text that was left) and
-    model (what the model says), both less their mean over the occupations, nats; touched (True where a good part of the
-    occupation's stories was left out).
+    model (what the model says), both less their mean over the occupations, nats; touched (True: to be named).
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(2.0 * len(panels), 2.7), sharex=True, sharey=True,
                                 squeeze=False)
@@ -137,8 +136,9 @@ def retrained(panels: Mapping[str, pd.DataFrame]) -> Figure:
     ends = [drawn.min() - 0.3, drawn.max() + 0.3]
     for ax, (title, table) in zip(axes[0], panels.items(), strict=True):
         ax.plot(ends, ends, **TRUTH_LINE)
-        for k, label in enumerate(("other occupations", "occupations with stories left out")):
+        for k in (0, 1):
             own = table[table["touched"] == bool(k)]
+            label = ", ".join(own.index) if k else "other occupations"
             ax.plot(own["text"], own["model"], linestyle="", marker=MARKERS[k], markersize=5, color=PALETTE[k],
                     markevery=1, label=label)
         ax.set_title(title, fontsize=10)
