@@ -238,3 +238,14 @@ def test_what_the_notebook_teaches_is_what_utils_does(people):
 def test_a_record_keeps_every_answer():
     rows = records.load("hiring")["results"]
     assert json.dumps(rows) and {row["fold"] for row in rows} == set(range(screening.FOLDS))
+
+
+def test_balanced_names_go_as_often_with_one_label_as_with_the_other():
+    people = datasets.load("people")
+    origin = dict(zip(screening.full_names(people), people["origin"], strict=True))
+    learned, held = screening.split(1, seed=1, balanced=True)
+    plain, plain_held = screening.split(1, seed=1)
+    assert (pd.crosstab(learned["name"].map(origin), learned["suitable"]) == 17).all(axis=None)
+    assert not (pd.crosstab(plain["name"].map(origin), plain["suitable"]) == 17).all(axis=None)
+    assert held["said"].equals(plain_held["said"]) and learned["text"].equals(plain["text"])
+    assert all(name in said for name, said in zip(learned["name"], learned["said"], strict=True))

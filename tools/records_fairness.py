@@ -41,12 +41,13 @@ FAIRNESS = Sweep(
 )
 
 
-ARMS = ("word counts",)  # of screening.READERS: the networks need about 20 minutes of a core
+ARMS = tuple(screening.READERS)  # the networks need about 35 minutes of a core
+SEEDS_OF = dict.fromkeys(ARMS, range(3)) | {screening.BALANCED: range(6)}  # three say what to look for, three test it
 FRACTION = 10  # the frozen model reads under every tenth name: three of each origin
 
 
 def read(arm: str, held: pd.DataFrame, names: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-    """Which résumés an arm reads under which names: reading costs, so the two networks do with fewer of either."""
+    """Which résumés an arm reads under which names: reading costs, so the networks do with fewer of either."""
     if arm == "word counts":
         return held, names
     return held[screening.one_per_cell(held)], names[::FRACTION] if arm == "frozen" else names
@@ -54,7 +55,7 @@ def read(arm: str, held: pd.DataFrame, names: np.ndarray) -> tuple[pd.DataFrame,
 
 def measure_hiring(point: dict[str, Any]) -> dict[str, Any]:
     """What a reader decides about each held-out résumé under each name."""
-    learned, held = screening.split(point["fold"], point["seed"])
+    learned, held = screening.split(point["fold"], point["seed"], balanced=point["arm"] == screening.BALANCED)
     reader = screening.READERS[point["arm"]](learned, point["seed"])
     templates, names = read(point["arm"], held, screening.full_names(datasets.load("people")))
     scores = reader(screening.under_names(templates["text"], names)).reshape(len(templates), len(names))
@@ -73,10 +74,12 @@ def measure_hiring(point: dict[str, Any]) -> dict[str, Any]:
 
 HIRING = Sweep(
     about="Résumés that a classifier has not seen, three folds of 72; the others were learned from, each under a name "
-    "drawn by lot. right: of the 72, each under one name drawn by lot. decisions: of the résumés listed, a line each, "
-    "1 (suitable) or 0 under every name of people.csv in the order of the file (frozen: under every tenth); the "
-    "networks read 24 of the 72, one of each posting and label. spread: standard deviation of the logit over names "
-    "(mean over résumés) and over résumés.",
-    points=[{"arm": arm, "fold": fold, "seed": fold} for arm in ARMS for fold in range(screening.FOLDS)],
+    "drawn by lot (balanced: dealt so that every origin of names goes as often with one label as with the other; "
+    "seeds 0 to 2 suggested what to look for, 3 to 5 test it). "
+    "right: of the 72, each under one name drawn by lot. decisions: of the résumés listed, a line each, 1 (suitable) "
+    "or 0 under every name of people.csv in the order of the file (frozen: under every tenth); the networks read 24 of "
+    "the 72, one of each posting and label. spread: standard deviation of the logit over names (mean over résumés) and "
+    "over résumés.",
+    points=[{"arm": arm, "fold": seed % screening.FOLDS, "seed": seed} for arm in ARMS for seed in SEEDS_OF[arm]],
     measure=measure_hiring,
 )

@@ -256,6 +256,7 @@ def judged(decisions: np.ndarray, fresh: Applicants, recorded: np.ndarray) -> di
 
 FOLDS, EPOCHS, MINILM_RATE, MAX_LENGTH = 3, 4, 1e-4, 160
 PER_CELL = 3  # texts of each posting and label in a fold
+BALANCED = "fine-tuned, balanced"  # the reader whose training names are dealt evenly to the labels
 
 
 def folds(table: pd.DataFrame) -> np.ndarray:
@@ -277,12 +278,23 @@ def one_per_cell(table: pd.DataFrame) -> np.ndarray:
     return ~table.duplicated(["posting", "suitable"]).to_numpy()
 
 
-def split(fold: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(résumés to learn from, résumés of the fold); the column `said` has each text under a name drawn by lot."""
-    table, names = datasets.load("resumes"), full_names(datasets.load("people"))
+def split(fold: int, seed: int, balanced: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(résumés to learn from, résumés of the fold); the column `said` has each text under a name drawn by lot.
+
+    balanced: in the texts to learn from every origin of names goes as often with one label as with the other.
+    """
+    table, people = datasets.load("resumes"), datasets.load("people")
+    names = full_names(people)
     drawn = np.random.default_rng([seed, 113]).choice(names, len(table))
-    table["said"] = [text.replace("{name}", name) for text, name in zip(table["text"], drawn, strict=True)]
     held = folds(table) == fold
+    if balanced:
+        rng = np.random.default_rng([seed, 116])
+        for label in (0, 1):
+            rows = np.flatnonzero(~held & (table["suitable"] == label).to_numpy())
+            origins = np.resize(rng.permutation(people["origin"].unique()), len(rows))
+            drawn[rng.permutation(rows)] = [rng.choice(names[people["origin"] == origin]) for origin in origins]
+    table["said"] = [text.replace("{name}", name) for text, name in zip(table["text"], drawn, strict=True)]
+    table["name"] = drawn
     return table[~held].reset_index(drop=True), table[held].reset_index(drop=True)
 
 
@@ -328,4 +340,4 @@ def fine_tuned(learned: pd.DataFrame, seed: int, epochs: int = EPOCHS) -> Callab
     return score
 
 
-READERS = {"word counts": word_counter, "frozen": frozen, "fine-tuned": fine_tuned}
+READERS = {"word counts": word_counter, "frozen": frozen, "fine-tuned": fine_tuned, BALANCED: fine_tuned}

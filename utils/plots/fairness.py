@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from utils import stats
 from utils.fairness import forced_fpr
 from utils.plots import GREY, LINESTYLES, MARKERS, PALETTE, TRUTH
 
@@ -120,7 +121,7 @@ def by_origin(rows: Mapping[str, pd.DataFrame], overall: Mapping[str, float]) ->
 
     rows: {reader: index origin, columns value, low, high}. overall: the reader's rate over all names, dotted.
     """
-    figure, axes = plt.subplots(1, len(rows), figsize=(3.2 * len(rows), 4.2), sharey=True)
+    figure, axes = plt.subplots(1, len(rows), figsize=(2.6 * len(rows), 4.0), sharey=True)
     for ax, (reader, table) in zip(np.atleast_1d(axes), rows.items(), strict=True):
         heights = np.arange(len(table))[::-1]
         ax.axvline(overall[reader], color=GREY, linestyle=":", linewidth=1.2, marker="")
@@ -130,4 +131,25 @@ def by_origin(rows: Mapping[str, pd.DataFrame], overall: Mapping[str, float]) ->
         ax.set_title(reader, fontsize=10)
         ax.set_xlabel("share found suitable")
         ax.grid(axis="y", visible=False)
+    return figure
+
+
+def by_training(looked: pd.DataFrame, fresh: pd.DataFrame) -> Figure:
+    """Selection rate by origin of the name less the mean of all origins, a mark per training; index origin.
+
+    looked: trainings that suggested what to look for, hollow. fresh: others, filled, with mean and t interval.
+    """
+    figure, ax = plt.subplots(figsize=(6.4, 4.2))
+    heights = np.arange(len(fresh))[::-1]
+    ax.axvline(0, color=GREY, linestyle=":", linewidth=1.2, marker="")
+    for k, (table, face) in enumerate(((looked, "none"), (fresh, PALETTE[0]))):
+        for column in table:
+            ax.plot(table[column], heights + 0.14 * (1 - 2 * k), linestyle="", marker=MARKERS[0], markersize=4,
+                    markerfacecolor=face, markeredgecolor=PALETTE[0], markevery=1)
+    means = pd.DataFrame([stats.t_interval(row)._asdict() for row in fresh.to_numpy()])
+    ax.errorbar(means["value"], heights - 0.14, xerr=[means["value"] - means["low"], means["high"] - means["value"]],
+                linestyle="", marker="|", markersize=9, color="black", capsize=3, elinewidth=1, markevery=1)
+    ax.set_yticks(heights, list(fresh.index))
+    ax.set_xlabel("share found suitable, less the mean of all origins")
+    ax.grid(axis="y", visible=False)
     return figure
