@@ -23,7 +23,8 @@ from utils.checkpoint import RECORD, STATE, CheckpointError
 from utils.pretrain import main, pretrain
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = {"steps": 12, "batch_size": 8, "layers": 2, "width": 32, "heads": 2, "vocab_size": 80}
+# The precision is fixed: left open it is chosen by timing, which may differ between two processes.
+TINY = {"steps": 12, "batch_size": 8, "layers": 2, "width": 32, "heads": 2, "vocab_size": 80, "precision": "float32"}
 FLAGS = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
