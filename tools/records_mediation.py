@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tools.records import Sweep
+from tools.records_doses import DOSES
 from utils import models, pretrain
 from utils.pronoun_effects import PronounQuestion, leaning_direction, remove_from_embeddings, summary
 from utils.world import World
 
 SHIPPED = {-1.0: "world-dose-reversed", 0.0: "world-dose-0", 0.5: "world-dose-half", 1.0: "world-dose-1",
            2.0: "world-dose-2"}  # trained with seed 0
-DOSES = (-1.0, 0.0, 0.25, 0.5, 1.0, 2.0)  # those of notebook 09
 SEEDS = range(3)
 # The shipped models' recipe, stated in full so that the record keeps its meaning when a default changes.
 SETTINGS = {"steps": 2000, "width": 128, "learning_rate": 2e-3, "precision": "bfloat16"}
