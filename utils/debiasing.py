@@ -46,8 +46,7 @@ def train(arm: str, seed: int, steps: int = STEPS, progress: bool = False) -> tu
 
     All arms of a seed but one read the same stories twice, with the same neighbours and the same hidden places; they
     differ in whether the second time is the counterfactual, or in dropout. "fair text" reads stories of the world
-    without the bias instead: what the best change of the text can do in as many steps. Raises ValueError for an
-    unknown arm.
+    without the bias instead. Raises ValueError for an unknown arm.
     """
     world = world_of(arm)
     text = text_of(arm, world, world.documents(8 * steps, TEXT_SEED + seed))
